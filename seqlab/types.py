@@ -1,0 +1,160 @@
+"""The words every room shares: shapes, a batch, what the data knows, what an encoder answers.
+
+Shape legend, used in comments and docstrings everywhere (batch first):
+
+=====  =========================================
+``B``  batch
+``T``  source time
+``U``  target time
+``E``  embedding
+``D``  encoder width
+``V``  classes, or vocabulary
+``F``  features
+``H``  horizon
+=====  =========================================
+
+This module imports torch alone, and every other room may import it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+class InputError(ValueError):
+    """A person's input is wrong. The message is the whole report: what, where, and what to do, in one sentence.
+
+    Commands print it without a traceback and exit with status 2. Anything else that is raised is a defect of ours.
+    """
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some examples, padded to one length. Built on the CPU; only the trainer and ``evaluate`` move it.
+
+    Attributes:
+        inputs: ``(B, T)`` token ids, int64; positions at and after ``lengths`` hold the padding id.
+        lengths: ``(B,)`` int64, always on the CPU, ``0 <= lengths <= T``.
+        targets: ``(B,)`` class ids, int64.
+        index: ``(B,)`` int64, on the CPU: which rows of the split these are.
+    """
+
+    inputs: Tensor
+    lengths: Tensor
+    targets: Tensor
+    index: Tensor
+
+    @property
+    def size(self) -> int:
+        """Number of examples."""
+        return self.inputs.shape[0]
+
+    @property
+    def tokens(self) -> int:
+        """Number of tokens that count (no padding)."""
+        return int(self.lengths.sum())
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch with ``inputs`` and ``targets`` on ``device``; ``lengths`` and ``index`` stay."""
+        if device.type == "cpu":
+            return self
+        return replace(
+            self,
+            inputs=self.inputs.to(device, non_blocking=True),
+            targets=self.targets.to(device, non_blocking=True),
+        )
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What the data alone knows and the model needs; none of it is ever written in a config."""
+
+    task: str
+    vocab_size: int
+    num_classes: int
+    labels: tuple[str, ...]
+    pad_id: int
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What an encoder answers.
+
+    Attributes:
+        outputs: ``(B, T, D)``; positions at and after ``lengths`` are zero.
+        final: ``(B, D)``: the summary at the last valid step (both directions' own last step when bidirectional);
+            zero for an empty sequence.
+        lengths: ``(B,)`` int64 on the CPU: how many positions of ``outputs`` count.
+    """
+
+    outputs: Tensor
+    final: Tensor
+    lengths: Tensor
+
+
+class Encoder(Protocol):
+    """Reads ``(B, T, E)`` and answers ``Encoded`` of width ``output_size``. An ``nn.Module``."""
+
+    output_size: int
+
+    def __call__(self, inputs: Tensor, lengths: Tensor) -> Encoded: ...
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One batch's answer: sums and counts, never means, so that what is divided is divided once.
+
+    Attributes:
+        total: scalar, the sum of the loss over what counts (with gradient while training).
+        count: how many things were counted (examples, target tokens).
+        logits: ``(B, V)``, what the model said, for the meter.
+    """
+
+    total: Tensor
+    count: int
+    logits: Tensor
+
+
+class Meter(Protocol):
+    """Adds up one pass over a split."""
+
+    def update(self, loss: Loss, batch: Batch) -> None: ...
+
+    def compute(self) -> dict[str, float]: ...
+
+
+class Task(Protocol):
+    """Loss and metrics of one kind of question; holds no parameters."""
+
+    monitor: str
+    """Name of the metric that decides (checkpoint, early stop, plateau, sweeps), without its split: ``accuracy``."""
+    maximize: bool
+
+    def loss(self, model: nn.Module, batch: Batch) -> Loss: ...
+
+    def meter(self) -> Meter: ...
+
+
+class Loader(Protocol):
+    """Batches of one split in an order that is a pure function of ``(seed, epoch)``."""
+
+    def __len__(self) -> int: ...
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]: ...
+
+    @property
+    def padding(self) -> float: ...
+
+
+State = Mapping[str, Any]
+"""Plain data that ``torch.load(weights_only=True)`` reads: numbers, strings, lists, dicts, tensors."""
+
+
+def mask(lengths: Tensor, T: int, device: torch.device | None = None) -> Tensor:
+    """``(B, T)`` bool: True where a position counts, for ``lengths`` ``(B,)``."""
+    return torch.arange(T, device=device) < lengths.to(device).unsqueeze(1)
