@@ -13,7 +13,7 @@ Shape legend, used in comments and docstrings everywhere (batch first):
 ``H``  horizon
 =====  =========================================
 
-This module imports torch alone, and every other room may import it.
+This module imports torch (and numpy, which torch brings) alone, and every other room may import it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -31,6 +32,46 @@ class InputError(ValueError):
 
     Commands print it without a traceback and exit with status 2. Anything else that is raised is a defect of ours.
     """
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Many integer sequences in one flat array: row ``i`` is ``values[offsets[i]:offsets[i + 1]]``.
+
+    Attributes:
+        values: ``(sum of lengths,)`` int32; may be memory-mapped.
+        offsets: ``(rows + 1,)`` int64, starts at 0, never decreases.
+    """
+
+    values: np.ndarray
+    offsets: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        return self.values[self.offsets[row] : self.offsets[row + 1]]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """``(rows,)`` int64."""
+        return np.diff(self.offsets)
+
+
+@dataclass(frozen=True)
+class Split:
+    """One part of a labelled dataset: token ids and class ids, row by row.
+
+    Attributes:
+        tokens: one row an example.
+        targets: ``(rows,)`` int64 class ids.
+    """
+
+    tokens: Ragged
+    targets: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.tokens)
 
 
 @dataclass(frozen=True)
