@@ -143,7 +143,9 @@ class Encoder(Protocol):
 
     output_size: int
 
-    def __call__(self, inputs: Tensor, lengths: Tensor) -> Encoded: ...
+    def __call__(self, inputs: Tensor, lengths: Tensor) -> Encoded:
+        """Read ``inputs`` ``(B, T, E)`` whose rows are ``lengths`` ``(B,)`` long."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -164,9 +166,13 @@ class Loss:
 class Meter(Protocol):
     """Adds up one pass over a split."""
 
-    def update(self, loss: Loss, batch: Batch) -> None: ...
+    def update(self, loss: Loss, batch: Batch) -> None:
+        """Count one batch."""
+        ...
 
-    def compute(self) -> dict[str, float]: ...
+    def compute(self) -> dict[str, float]:
+        """The metrics of all that was counted, by name without the split: ``{"loss": ..., "accuracy": ...}``."""
+        ...
 
 
 class Task(Protocol):
@@ -176,20 +182,30 @@ class Task(Protocol):
     """Name of the metric that decides (checkpoint, early stop, plateau, sweeps), without its split: ``accuracy``."""
     maximize: bool
 
-    def loss(self, model: nn.Module, batch: Batch) -> Loss: ...
+    def loss(self, model: nn.Module, batch: Batch) -> Loss:
+        """Ask the model about a batch and hold the answer against the targets."""
+        ...
 
-    def meter(self) -> Meter: ...
+    def meter(self) -> Meter:
+        """An empty meter for one pass."""
+        ...
 
 
 class Loader(Protocol):
     """Batches of one split in an order that is a pure function of ``(seed, epoch)``."""
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        ...
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]: ...
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch from the ``start``-th on."""
+        ...
 
     @property
-    def padding(self) -> float: ...
+    def padding(self) -> float:
+        """Share of cells in the padded batches that hold no token, in ``[0, 1]``."""
+        ...
 
 
 State = Mapping[str, Any]

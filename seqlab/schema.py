@@ -1,0 +1,127 @@
+"""The signature is the schema: a config node names a callable in ``_target_``, its other keys are the arguments.
+
+So there is no second description of what may be configured: a new argument with a type is a new, checked option.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import types
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from seqlab.types import InputError
+
+Node = Mapping[str, Any]
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``; did you mean 'x'?`` when something known is near, else a list of what is known (or nothing)."""
+    known = sorted(set(known))
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.55)
+    if near:
+        return f"; did you mean '{near[0]}'?"
+    return f"; known: {', '.join(known)}" if 0 < len(known) <= 30 else ""
+
+
+def locate(target: Any, where: str) -> Callable[..., Any]:
+    """The callable behind a dotted name.
+
+    Raises:
+        InputError: no such module or attribute, or not callable.
+    """
+    if not isinstance(target, str) or "." not in target:
+        raise InputError(f"{where}._target_ must be a dotted name such as package.module.Name, not {target!r}.")
+    module_name, _, name = target.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"{where}._target_ names {target}, which cannot be imported: {error}.") from error
+    if not callable(found):
+        raise InputError(f"{where}._target_ names {target}, which is not callable.")
+    return found
+
+
+def accepts(value: Any, hint: Any) -> bool:
+    """Whether ``value``, as it comes out of a config file, is of the annotated type."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if hint is None or hint is type(None):
+        return value is None
+    if origin in (Union, types.UnionType):
+        return any(accepts(value, argument) for argument in arguments)
+    if origin is Literal:
+        return any(value == choice and type(value) is type(choice) for choice in arguments)
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint in (str, bool):
+        return isinstance(value, hint)
+    if hint is Path:
+        return isinstance(value, (str, Path))
+    if origin is tuple and Ellipsis not in arguments:
+        return (
+            isinstance(value, (list, tuple))
+            and len(value) == len(arguments)
+            and all(accepts(item, argument) for item, argument in zip(value, arguments, strict=True))
+        )
+    if origin is not None and isinstance(origin, type) and issubclass(origin, (Sequence, list, tuple)):
+        return isinstance(value, (list, tuple)) and all(accepts(item, arguments[0]) for item in value)
+    if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
+        return isinstance(value, Mapping)
+    return True  # objects of ours that no config file can hold
+
+
+def describe(hint: Any) -> str:
+    """An annotated type in a person's words."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join(describe(argument) for argument in arguments)
+    if origin is Literal:
+        return " or ".join(str(choice) for choice in arguments)
+    words = {float: "a number", int: "a whole number", str: "text", bool: "true or false", type(None): "null"}
+    if hint in words or hint is None:
+        return words.get(hint, "null")
+    if origin is tuple and Ellipsis not in arguments:
+        return f"a list of {len(arguments)}: " + ", ".join(describe(argument) for argument in arguments)
+    if origin is not None and isinstance(origin, type) and issubclass(origin, (Sequence, list, tuple)):
+        return f"a list, each item {describe(arguments[0])}"
+    return "a path" if hint is Path else str(getattr(hint, "__name__", hint))
+
+
+def check(where: str, function: Callable[..., Any], values: Node, provided: Iterable[str] = ()) -> None:
+    """Hold ``values`` against the signature of ``function``.
+
+    Args:
+        where: the path of the node, for messages: ``model.embedding``.
+        function: what will be called.
+        values: the node's own keys (``_target_`` is passed over).
+        provided: arguments that the program will add.
+
+    Raises:
+        InputError: an unknown key, a missing one, or a value of another type.
+    """
+    signature = inspect.signature(function)
+    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
+    for key, value in values.items():
+        if key == "_target_":
+            continue
+        path = f"{where}.{key}" if where else key
+        if key not in signature.parameters or key in provided:
+            open_keys = set(signature.parameters) - set(provided)
+            raise InputError(f"{path}: there is no such option{did_you_mean(key, open_keys)}")
+        if key in hints and not accepts(value, hints[key]):
+            raise InputError(f"{path} must be {describe(hints[key])}, not {value!r}.")
+    for name, parameter in signature.parameters.items():
+        if parameter.default is inspect.Parameter.empty and name not in values and name not in provided:
+            raise InputError(f"{where}.{name} is missing: give it a value.")
+
+
+def construct(where: str, node: Node, **provided: Any) -> Any:
+    """Check a node against its ``_target_`` and call it with the node's keys and ``provided``."""
+    function = locate(node.get("_target_"), where)
+    check(where, function, node, provided)
+    return function(**{key: value for key, value in node.items() if key != "_target_"}, **provided)

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from seqlab import schema
+from seqlab.types import InputError
+
+
+class Widget:
+    def __init__(
+        self,
+        size: int,
+        rate: float = 0.1,
+        kind: Literal["a", "b"] = "a",
+        widths: int | Sequence[int] = 3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        path: Path | None = None,
+        on: bool = False,
+    ):
+        self.size, self.rate = size, rate
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"size": 1, "rate": 1, "kind": "b", "widths": [1, 2], "betas": [0.5, 0.9], "path": "x", "on": True},
+        {"size": 1, "rate": 1e-3, "widths": 2, "path": None},
+    ],
+)
+def test_values_of_the_annotated_types_pass(values):
+    schema.check("w", Widget, values)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"size": 1.5}, "w.size must be a whole number, not 1.5"),
+        ({"size": True}, "w.size must be a whole number, not True"),
+        ({"size": 1, "rate": "abc"}, "w.rate must be a number, not 'abc'"),
+        ({"size": 1, "rate": None}, "w.rate must be a number, not None"),
+        ({"size": 1, "kind": "c"}, "w.kind must be a or b, not 'c'"),
+        ({"size": 1, "widths": [1, "x"]}, "w.widths must be a whole number or a list, each item a whole number"),
+        ({"size": 1, "betas": [0.9]}, "w.betas must be a list of 2"),
+        ({"size": 1, "on": "yes"}, "w.on must be true or false"),
+        ({"size": 1, "raet": 0.1}, "w.raet: there is no such option; did you mean 'rate'?"),
+        ({}, "w.size is missing"),
+    ],
+)
+def test_what_does_not_fit_is_named_with_its_path(values, message):
+    with pytest.raises(InputError, match="^" + message.replace("?", r"\?").replace(".", r"\.")):
+        schema.check("w", Widget, values)
+
+
+def test_what_the_program_provides_is_no_option_and_not_missing():
+    schema.check("w", Widget, {}, provided=["size"])
+    with pytest.raises(InputError, match="no such option"):
+        schema.check("w", Widget, {"size": 1}, provided=["size"])
+
+
+def test_construct_calls_the_target():
+    built = schema.construct("w", {"_target_": "fractions.Fraction", "numerator": 3, "denominator": 4})
+    assert built == 0.75
+
+
+@pytest.mark.parametrize("target", ["nonsense", "no.such.module", "seqlab.types.Nothing", "seqlab.types.__doc__", None])
+def test_a_target_that_cannot_be_called_is_an_input_error(target):
+    with pytest.raises(InputError, match="_target_"):
+        schema.construct("w", {"_target_": target})
