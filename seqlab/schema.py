@@ -120,6 +120,11 @@ def check(where: str, function: Callable[..., Any], values: Node, provided: Iter
             raise InputError(f"{where}.{name} is missing: give it a value.")
 
 
+def arguments(function: Callable[..., Any]) -> frozenset[str]:
+    """Names of what ``function`` takes."""
+    return frozenset(inspect.signature(function).parameters)
+
+
 def construct(where: str, node: Node, **provided: Any) -> Any:
     """Check a node against its ``_target_`` and call it with the node's keys and ``provided``."""
     function = locate(node.get("_target_"), where)

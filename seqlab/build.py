@@ -1,0 +1,149 @@
+"""From a config (plain Python) to objects: the only room that joins the others, read from top to bottom."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seqlab import schema
+from seqlab.data.batching import BucketLoader
+from seqlab.data.labelled import LabelledText, load_labelled
+from seqlab.models import ClassificationHead, Embedding, Model
+from seqlab.types import DataSpec, InputError, Split, Task
+
+Config = Mapping[str, Any]
+
+BATCHING = ("batch_size", "max_batch_tokens", "max_length", "truncate")
+"""Keys of ``data`` that say how batches are made."""
+PREPARING = ("name", "tokenizer", "val_fraction", "epochs", *BATCHING)
+"""Keys of ``data`` that are not the source's own."""
+
+
+def cache_dir() -> Path:
+    """Where token caches, floors and generated samples live: ``SEQLAB_CACHE``, else the user's cache folder."""
+    if named := os.environ.get("SEQLAB_CACHE"):
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqlab"
+
+
+def check_config(config: Config) -> None:
+    """Hold every node against the signature it names, before any data is read.
+
+    Raises:
+        InputError: an unknown option or a value of the wrong type, named by its path.
+    """
+    data, model = config["data"], config["model"]
+    for key in ("seed",):
+        if not schema.accepts(config[key], int):
+            raise InputError(f"{key} must be a whole number, not {config[key]!r}.")
+    if not schema.accepts(data["val_fraction"], float) or not 0 < data["val_fraction"] < 1:
+        raise InputError(f"data.val_fraction must be a number between 0 and 1, not {data['val_fraction']!r}.")
+    _check_node("data", _without(data, PREPARING), ("cache_dir",))
+    _check_node("data.tokenizer", data["tokenizer"])
+    schema.check("data", BucketLoader, _only(data, BATCHING), ("split", "pad_id", "seed", "shuffle"))
+    _check_node("model", _without(model, ("name", "embedding", "head")), ("input_size",))
+    schema.check("model.embedding", Embedding, model["embedding"], ("vocab_size", "pad_id", "tokens"))
+    schema.check("model.head", ClassificationHead, model["head"], ("input_size", "num_classes"))
+    _check_node("task", _without(config["task"], ("name",)), ("num_classes", "labels"))
+    _check_node("optim", config["optim"], ("model",))
+    _check_node("schedule", config["schedule"])
+
+
+def build_pipeline(config: Config) -> Any:
+    """The text pipeline that ``data.tokenizer`` describes, not yet fitted."""
+    return schema.construct("data.tokenizer", config["data"]["tokenizer"])
+
+
+def build_data(config: Config) -> LabelledText:
+    """Read the dataset (or its token cache), with its validation part and vocabulary."""
+    data = config["data"]
+    node = _without(data, PREPARING)
+    function = schema.locate(node["_target_"], "data")
+    provided = {"cache_dir": cache_dir()} if "cache_dir" in schema.arguments(function) else {}
+    loaded = load_labelled(
+        schema.construct("data", node, **provided),
+        build_pipeline(config),
+        val_fraction=data["val_fraction"],
+        seed=config["seed"],
+        cache_dir=cache_dir(),
+    )
+    if loaded.spec.task != config["task"]["name"]:
+        raise InputError(
+            f"data={data['name']} is a {loaded.spec.task} dataset and task={config['task']['name']} does not fit it: "
+            "leave task= away, the dataset brings its own."
+        )
+    return loaded
+
+
+def build_loader(config: Config, split: Split, pad_id: int, *, shuffle: bool) -> BucketLoader:
+    """Batches of one split; evaluation order is fixed."""
+    batching = _only(config["data"], BATCHING)
+    return BucketLoader(split, pad_id=pad_id, seed=config["seed"], shuffle=shuffle, **batching)
+
+
+def build_task(config: Config, spec: DataSpec) -> Task:
+    """Loss and metrics."""
+    node = _without(config["task"], ("name",))
+    return schema.construct("task", node, num_classes=spec.num_classes, labels=spec.labels)
+
+
+def build_model(config: Config, spec: DataSpec, tokens: list[str]) -> Model:
+    """Embedding, encoder and head joined, initial weights drawn from ``seed``."""
+    node = config["model"]
+    torch.manual_seed(config["seed"])
+    embedding = Embedding(vocab_size=spec.vocab_size, pad_id=spec.pad_id, tokens=tokens, **node["embedding"])
+    encoder_node = _without(node, ("name", "embedding", "head"))
+    encoder = schema.construct("model", encoder_node, input_size=embedding.output_size)
+    head = ClassificationHead(input_size=encoder.output_size, num_classes=spec.num_classes, **node["head"])
+    return Model(embedding, encoder, head)
+
+
+def make_run_dir(config: Config) -> Path:
+    """Make the run folder, atomically: two runs that start in one instant get two folders.
+
+    Raises:
+        InputError: it exists already (``run_dir``), or cannot be made.
+    """
+    try:
+        if config["run_dir"] is not None:
+            chosen = Path(config["run_dir"])
+            chosen.mkdir(parents=True)
+            return chosen
+        parent = Path(config["runs"]) / config["data"]["name"] / config["model"]["name"]
+        parent.mkdir(parents=True, exist_ok=True)
+        stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+        for number in range(1, 10_000):
+            run_dir = parent / f"{stamp}-{number}"
+            try:
+                run_dir.mkdir()
+            except FileExistsError:
+                continue
+            return run_dir
+        raise InputError(f"{parent} holds 9,999 runs of this second already.")
+    except FileExistsError as error:
+        raise InputError(f"run_dir={config['run_dir']} exists already: name a new folder, or continue it with "
+                         f"resume={config['run_dir']}.") from error
+    except OSError as error:
+        where = config["run_dir"] or config["runs"]
+        raise InputError(f"No run folder can be made under {where}: {error.strerror}; choose another with runs=FOLDER "
+                         "or run_dir=FOLDER.") from error
+
+
+def _check_node(where: str, node: Config, provided: tuple[str, ...] = ()) -> None:
+    function = schema.locate(node.get("_target_"), where)
+    known = tuple(name for name in provided if name in schema.arguments(function))
+    schema.check(where, function, node, known)
+
+
+def _without(node: Config, keys: tuple[str, ...]) -> dict[str, Any]:
+    return {key: value for key, value in node.items() if key not in keys}
+
+
+def _only(node: Config, keys: tuple[str, ...]) -> dict[str, Any]:
+    return {key: node[key] for key in keys if key in node}

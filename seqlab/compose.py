@@ -1,0 +1,151 @@
+"""Hydra's side of things: where the configs are, plain Python out of them, and errors in a person's words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from seqlab.schema import did_you_mean
+from seqlab.types import InputError
+
+_ROOM = Path(__file__).resolve().parent
+CONFIGS = _ROOM / "configs" if (_ROOM / "configs").is_dir() else _ROOM.parent / "configs"
+"""The configs inside an installed wheel, or those of the checkout."""
+
+GROUPS = ("data", "data/tokenizer", "task", "model", "optim", "schedule", "trainer", "experiment", "sweep")
+CONTINUABLE = ("resume", "floor", "trainer.max_", "trainer.patience", "trainer.progress", "runtime.")
+"""What may differ when a run is continued; anything else would make it another run."""
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The config as plain Python, every interpolation resolved.
+
+    Raises:
+        InputError: a value that must be given was not, or an interpolation leads nowhere.
+    """
+    try:
+        return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
+    except MissingMandatoryValue as error:
+        key = error.full_key
+        raise InputError(f"{key} has no value: give it on the command line, {key}=VALUE.") from error
+    except OmegaConfBaseException as error:
+        raise InputError(f"The configuration does not resolve: {str(error).splitlines()[0]}.") from error
+
+
+def save(config: Mapping[str, Any], path: Path) -> None:
+    """Write a config as YAML."""
+    path.write_text(OmegaConf.to_yaml(OmegaConf.create(dict(config))), encoding="utf-8")
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a config that ``save`` wrote.
+
+    Raises:
+        InputError: missing or unreadable.
+    """
+    try:
+        return OmegaConf.to_container(OmegaConf.load(path))  # type: ignore[return-value]
+    except (OSError, ValueError, OmegaConfBaseException) as error:
+        raise InputError(f"{path} cannot be read as a run's configuration: {error}.") from error
+
+
+def flatten(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """``(dotted path, value)`` of every leaf; lists are leaves."""
+    for key, value in node.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{path}.")
+        else:
+            yield path, value
+
+
+def continued(composed: Mapping[str, Any], stored: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """The config to continue a run with: the stored one, and what of the command line may change.
+
+    Args:
+        composed: what this command line comes to.
+        stored: the run's own config.
+        overrides: the command line's ``key=value`` words; what is not named there is the stored run's.
+
+    Raises:
+        InputError: the command line asks for another run; the message shows each difference.
+    """
+    old, new = dict(flatten(stored)), dict(flatten(composed))
+    asked = [override.lstrip("+").partition("=")[0].replace("/", ".").rstrip(".") for override in overrides]
+    result = dict(old)
+    differences = []
+    for key in sorted(old.keys() | new.keys()):
+        named = "experiment" in asked or any(key == name or key.startswith(name + ".") for name in asked)
+        if not named or old.get(key) == new.get(key):
+            continue
+        if key.startswith(CONTINUABLE):
+            result[key] = new.get(key)
+        else:
+            differences.append(f"{key} was {old.get(key)!r}, is {new.get(key)!r}")
+    if differences:
+        raise InputError(
+            f"This is not the run that is to be continued: {'; '.join(differences)}. "
+            "Leave those options away, or start a new run without resume=."
+        )
+    return _unflatten(result)
+
+
+def _unflatten(leaves: Mapping[str, Any]) -> dict[str, Any]:
+    root: dict[str, Any] = {}
+    for path, value in leaves.items():
+        *folders, name = path.split(".")
+        node = root
+        for folder in folders:
+            node = node.setdefault(folder, {})
+        node[name] = value
+    return root
+
+
+def explain(error: HydraException, overrides: Sequence[str]) -> str:
+    """One sentence for what Hydra refused, with the nearest right name."""
+    text = str(error)
+    if isinstance(error, MissingConfigException):
+        found = re.search(r"Could not find '([^']+)'", text)
+        group, _, name = (found.group(1) if found else "").rpartition("/")
+        options = [str(option) for option in error.options or _options(group)]
+        return f"{group}={name}: there is no such {group or 'config'}{did_you_mean(name, options)}"
+    if isinstance(error, OverrideParseException):
+        return (
+            f"'{error.override}' cannot be read: options look like key=value, lists like key=[1,2], "
+            "and a value with = or , in it needs quotes, 'key=\"a=b\"'."
+        )
+    if unknown := re.search(r"Could not override '([^']+)'", text):
+        key = unknown.group(1)
+        return f"{key}: there is no such option{did_you_mean(key, _known_keys(key, overrides))}"
+    if text.startswith("Multiple values for"):
+        return f"{text.split('.')[0]}: write group=name without the +."
+    return " ".join(text.split())
+
+
+def _options(group: str) -> list[str]:
+    return [path.stem for path in (CONFIGS / group).glob("*.yaml")] if group else []
+
+
+def _known_keys(key: str, overrides: Sequence[str]) -> list[str]:
+    """Every group and every key of the config that the other overrides come to."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    others = [override for override in overrides if not override.lstrip("+~").startswith(key)]
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            config = OmegaConf.to_container(compose("train", others))
+    except ConfigCompositionException:  # a second mistake: the defaults' keys are hint enough
+        GlobalHydra.instance().clear()
+        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            config = OmegaConf.to_container(compose("train"))
+    assert isinstance(config, dict)
+    keys = [path for path, _ in flatten(config)]  # type: ignore[arg-type]
+    return [*GROUPS, *keys]

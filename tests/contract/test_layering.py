@@ -1,0 +1,72 @@
+"""The direction of the arrows between the rooms, read from the imports themselves."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "seqlab"
+
+# room -> rooms it may import (besides itself). `types` and `schema` are open to all.
+MAY_IMPORT = {
+    "types": set(),
+    "schema": set(),
+    "text": set(),
+    "nn": set(),
+    "data": {"text"},
+    "models": {"nn"},
+    "tasks": set(),
+    "baselines": set(),
+    "engine": set(),
+    "insight": set(),
+}
+HYDRA_ROOMS = {"compose", "train", "cli"}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    relative = path.relative_to(PACKAGE)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+def imports_of(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            raise AssertionError(f"{path}: write imports of the project in full")
+    return found
+
+
+def test_there_is_something_to_read():
+    assert len(MODULES) > 20
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_room_imports_only_what_it_may_know(path):
+    room = room_of(path)
+    for name in imports_of(path):
+        parts = name.split(".")
+        if parts[0] in {"hydra", "omegaconf"}:
+            assert room in HYDRA_ROOMS, f"{path}: {name} belongs in {HYDRA_ROOMS}"
+        if parts[0] == "seqlab" and len(parts) > 1 and room in MAY_IMPORT:
+            target = parts[1]
+            allowed = {room, "types", "schema", "__version__", *MAY_IMPORT[room]}
+            assert target in allowed, f"{path}: {room} may not import {target}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_constructor_swallows_a_typo_and_nothing_is_unpickled(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            assert node.args.kwarg is None, f"{path}:{node.lineno}: **{node.args.kwarg.arg}"
+        if isinstance(node, ast.Import):
+            assert not {alias.name for alias in node.names} & {"pickle", "dill", "cloudpickle", "joblib"}
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
+            assert any(k.arg == "weights_only" and ast.unparse(k.value) == "True" for k in node.keywords)
