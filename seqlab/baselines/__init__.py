@@ -1,0 +1,1 @@
+"""Honest floors: what a result must beat, computed on the same split."""

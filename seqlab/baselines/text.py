@@ -1,0 +1,98 @@
+"""The honest floor of text classification: what answers without reading a word, and what counts words well."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+
+from seqlab.baselines.ngrams import nb_svm
+from seqlab.types import Split
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+"""Version of the cached file and of the methods behind its numbers; raise it when either changes."""
+METHODS = ("majority", "naive_bayes", "nb_svm")
+
+
+def floor(
+    train: Split, test: Split, num_classes: int, *, cache_dir: Path | None = None, digest: str = ""
+) -> dict[str, float]:
+    """Test accuracies, between 0 and 1, of ``majority``, ``naive_bayes`` and ``nb_svm``.
+
+    They learn from the same training part as the model, without the validation part, and read whole rows however much
+    the model truncates. Their settings are fixed; nothing is tuned on ``test``. The splits may come from another
+    tokenizer than the model's: words are what these methods are good at.
+
+    With ``cache_dir`` the answer is kept there under ``digest``, which must stand for everything that decides both
+    splits (files, tokenizer, vocabulary, split). A damaged file is computed anew, never believed.
+    """
+    assert len(train)
+    assert len(test)
+    assert digest or cache_dir is None
+    path = None if cache_dir is None else cache_dir / f"floor-{digest[:32]}.json"
+    if path is not None and (known := _read(path, digest)) is not None:
+        return known
+    predictions = {
+        "majority": np.full(len(test), np.bincount(train.targets, minlength=num_classes).argmax()),
+        "naive_bayes": naive_bayes(train, test, num_classes),
+        "nb_svm": nb_svm(train, test, num_classes),
+    }
+    result = {method: float((predictions[method] == test.targets).mean()) for method in METHODS}
+    if path is not None:
+        _write(path, {"format": FORMAT, "digest": digest, "floor": result})
+    return result
+
+
+def naive_bayes(train: Split, test: Split, num_classes: int) -> np.ndarray:
+    """Predicted class of every test row, ``(rows,)`` int64, by multinomial naive Bayes on token counts.
+
+    ``argmax_c log p(c) + sum_t log p(t | c)`` with ``p(t | c) = (n_tc + 1) / (n_c + K)`` over the ``K`` distinct tokens
+    of the training rows; other tokens carry no evidence. A class without training rows is never predicted.
+    """
+    V = 1 + int(max(train.tokens.values.max(initial=0), test.tokens.values.max(initial=0)))
+    token_counts = np.zeros((num_classes, V))
+    for label in range(num_classes):
+        rows = np.repeat(train.targets == label, train.tokens.lengths)
+        token_counts[label] = np.bincount(train.tokens.values[rows], minlength=V)
+    seen = token_counts.sum(axis=0) > 0
+    likelihood = (token_counts + 1) / (token_counts.sum(axis=1, keepdims=True) + max(seen.sum(), 1))
+    with np.errstate(divide="ignore"):  # log 0 = -inf is the prior of a class without rows
+        prior = np.log(np.bincount(train.targets, minlength=num_classes) / len(train))
+
+    scores = np.empty((len(test), num_classes))
+    for label in range(num_classes):
+        evidence = np.where(seen, np.log(likelihood[label]), 0)
+        running = np.concatenate([[0.0], np.cumsum(evidence[test.tokens.values])])
+        scores[:, label] = prior[label] + np.diff(running[test.tokens.offsets])
+    return scores.argmax(axis=1)
+
+
+def _read(path: Path, digest: str) -> dict[str, float] | None:
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if (content["format"], content["digest"]) != (FORMAT, digest):
+            return None
+        result = {method: float(content["floor"][method]) for method in METHODS}
+        if not all(0 <= accuracy <= 1 for accuracy in result.values()):
+            raise ValueError("an accuracy outside 0 to 1")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        log.warning("the cached floor %s is damaged (%s): computing it again", path, error)
+        return None
+    return result
+
+
+def _write(path: Path, content: dict[str, object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(content, file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
