@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from seqlab.schema import did_you_mean
-from seqlab.types import InputError
+from seqlab.errors import InputError
 
 _ROOM = Path(__file__).resolve().parent
 CONFIGS = _ROOM / "configs" if (_ROOM / "configs").is_dir() else _ROOM.parent / "configs"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from seqlab.types import InputError
+from seqlab.errors import InputError
 
 Node = Mapping[str, Any]
 

@@ -26,12 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-
-class InputError(ValueError):
-    """A person's input is wrong. The message is the whole report: what, where, and what to do, in one sentence.
-
-    Commands print it without a traceback and exit with status 2. Anything else that is raised is a defect of ours.
-    """
+from seqlab.errors import InputError as InputError  # the rooms take it from here, with the other shared words
 
 
 @dataclass(frozen=True)
