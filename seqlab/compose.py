@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
@@ -51,8 +52,8 @@ def load(path: Path) -> dict[str, Any]:
     """
     try:
         return OmegaConf.to_container(OmegaConf.load(path))  # type: ignore[return-value]
-    except (OSError, ValueError, OmegaConfBaseException) as error:
-        raise InputError(f"{path} cannot be read as a run's configuration: {error}.") from error
+    except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
+        raise InputError(f"{path} cannot be read as a run's configuration: {" ".join(str(error).split())}.") from error
 
 
 def flatten(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
