@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -127,12 +126,16 @@ def make_run_dir(config: Config) -> Path:
             return run_dir
         raise InputError(f"{parent} holds 9,999 runs of this second already.")
     except FileExistsError as error:
-        raise InputError(f"run_dir={config['run_dir']} exists already: name a new folder, or continue it with "
-                         f"resume={config['run_dir']}.") from error
+        raise InputError(
+            f"run_dir={config['run_dir']} exists already: name a new folder, or continue it with "
+            f"resume={config['run_dir']}."
+        ) from error
     except OSError as error:
         where = config["run_dir"] or config["runs"]
-        raise InputError(f"No run folder can be made under {where}: {error.strerror}; choose another with runs=FOLDER "
-                         "or run_dir=FOLDER.") from error
+        raise InputError(
+            f"No run folder can be made under {where}: {error.strerror}; choose another with runs=FOLDER "
+            "or run_dir=FOLDER."
+        ) from error
 
 
 def _check_node(where: str, node: Config, provided: tuple[str, ...] = ()) -> None:

@@ -12,8 +12,8 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from seqlab.schema import did_you_mean
 from seqlab.errors import InputError
+from seqlab.schema import did_you_mean
 
 _ROOM = Path(__file__).resolve().parent
 CONFIGS = _ROOM / "configs" if (_ROOM / "configs").is_dir() else _ROOM.parent / "configs"
@@ -53,7 +53,8 @@ def load(path: Path) -> dict[str, Any]:
     try:
         return OmegaConf.to_container(OmegaConf.load(path))  # type: ignore[return-value]
     except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
-        raise InputError(f"{path} cannot be read as a run's configuration: {" ".join(str(error).split())}.") from error
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path} cannot be read as a run's configuration: {reason}.") from error
 
 
 def flatten(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
