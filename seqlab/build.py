@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def check_config(config: Config) -> None:
     schema.check("model.head", ClassificationHead, model["head"], ("input_size", "num_classes"))
     _check_node("task", _without(config["task"], ("name",)), ("num_classes", "labels"))
     _check_node("optim", config["optim"], ("model",))
-    _check_node("schedule", config["schedule"])
+    _check_node("schedule", config["schedule"], ("progress",))
 
 
 def build_pipeline(config: Config) -> Any:
@@ -101,6 +102,15 @@ def build_model(config: Config, spec: DataSpec, tokens: list[str]) -> Model:
     encoder = schema.construct("model", encoder_node, input_size=embedding.output_size)
     head = ClassificationHead(input_size=encoder.output_size, num_classes=spec.num_classes, **node["head"])
     return Model(embedding, encoder, head)
+
+
+def build_schedule(config: Config) -> Any:
+    """Progress in ``[0, 1]`` -> factor of the learning rate: a function with its options, or an object with a state."""
+    node = config["schedule"]
+    function = schema.locate(node["_target_"], "schedule")
+    if "progress" not in schema.arguments(function):
+        return schema.construct("schedule", node)
+    return partial(function, **_without(node, ("_target_",)))
 
 
 def make_run_dir(config: Config) -> Path:

@@ -1,0 +1,7 @@
+"""Encoders and pooling: what reads ``(B, T, E)`` and what summarises the result. Knows nothing of data or tasks."""
+
+from seqlab.nn.pooling import Pooling
+from seqlab.nn.readers import BagOfWords, ConcatMLP, Convolution
+from seqlab.nn.recurrent import Recurrent
+
+__all__ = ["BagOfWords", "ConcatMLP", "Convolution", "Pooling", "Recurrent"]

@@ -1,0 +1,200 @@
+"""Labelled text, ready to train on: read a source, hold a validation part out, learn the vocabulary, encode, cache."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from seqlab.data import cache
+from seqlab.text.pipeline import TextPipeline, load_pipeline
+from seqlab.types import DataSpec, InputError, Ragged, Split
+
+log = logging.getLogger(__name__)
+
+Examples = tuple[list[str], list[int]]
+"""Texts and their class ids, row by row."""
+
+
+@dataclass(frozen=True)
+class RawText:
+    """What a source reads: texts with class ids, part by part.
+
+    Attributes:
+        labels: class id -> the name people gave it.
+        train: the part to learn from.
+        test: the part that is touched once, at the end.
+        val: the source's own validation part, where it has one; otherwise one is held out of ``train``.
+    """
+
+    labels: tuple[str, ...]
+    train: Examples
+    test: Examples
+    val: Examples | None = None
+
+
+class Source(Protocol):
+    """Names raw labelled text; anything with these three is one."""
+
+    name: str
+
+    def digest(self) -> str:
+        """A digest of the files and of the options they are read with; cheap, for it is asked at every start."""
+        ...
+
+    def read(self) -> RawText:
+        """All parts, in an order that is the same at every reading."""
+        ...
+
+
+@dataclass(frozen=True)
+class LabelledText:
+    """Three encoded parts and what encoded them.
+
+    Attributes:
+        pipeline: fitted on ``train`` alone.
+        labels: class id -> name.
+        digest: sha256 of the contents (ids, targets, labels, pipeline), wherever the files lie and whoever read them.
+    """
+
+    name: str
+    train: Split
+    val: Split
+    test: Split
+    pipeline: TextPipeline
+    labels: tuple[str, ...]
+    digest: str
+
+    @property
+    def spec(self) -> DataSpec:
+        """The sizes that the model takes from the data."""
+        return DataSpec(
+            task="classification",
+            vocab_size=len(self.pipeline.tokens),
+            num_classes=len(self.labels),
+            labels=self.labels,
+            pad_id=self.pipeline.pad_id,
+        )
+
+
+def stratified(targets: Sequence[int] | np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Hold ``fraction`` of the rows out, every class in its share; a pure function of its arguments.
+
+    The counts are rounded by largest remainder, at least one row is held out, and every class keeps at least one.
+
+    Returns:
+        ``(kept, held)``: ascending row numbers; ``held`` is empty when no class has two rows.
+    """
+    targets = np.asarray(targets)
+    classes, counts = np.unique(targets, return_counts=True)
+    exact = counts * fraction
+    take = np.floor(exact).astype(np.int64)
+    missing = max(1, round(float(exact.sum()))) - int(take.sum())
+    take[np.lexsort((-counts, take - exact))[: max(missing, 0)]] += 1
+    take = np.minimum(take, counts - 1)
+    generator = np.random.default_rng(seed)
+    mask = np.zeros(len(targets), dtype=bool)
+    for class_id, count in zip(classes, take, strict=True):
+        mask[generator.permutation(np.flatnonzero(targets == class_id))[:count]] = True
+    return np.flatnonzero(~mask), np.flatnonzero(mask)
+
+
+def load_labelled(
+    source: Source, pipeline: TextPipeline, *, val_fraction: float, seed: int, cache_dir: str | Path | None
+) -> LabelledText:
+    """Read, split and encode ``source``, or take the same from the token cache.
+
+    Args:
+        pipeline: not fitted yet; on a warm start the cached one is restored instead.
+        val_fraction: share of train that validates, stratified, chosen by ``seed``; unused where the source
+            brings its own validation part.
+        cache_dir: folder of the token caches (may be deleted at any time); None for no cache.
+
+    Raises:
+        InputError: the source cannot be read; a single class; nothing left to train, validate or test on; no
+            training text holds a token.
+    """
+    if not 0 < val_fraction < 1:
+        raise InputError(f"val_fraction must lie between 0 and 1, not {val_fraction}.")
+    if seed < 0:
+        raise InputError(f"seed must not be negative, but it is {seed}.")
+    started = time.perf_counter()
+    key = cache.key_of(source.digest(), pipeline.config(), val_fraction, seed)
+    contents = None if cache_dir is None else cache.load(cache_dir, source.name, key)
+    if contents is not None:
+        pipeline = load_pipeline(contents.facts["pipeline"])
+    else:
+        contents = _encode(source, pipeline, val_fraction, seed)
+        if cache_dir is not None:
+            contents = cache.store(cache_dir, source.name, key, contents)
+    splits = contents.splits
+    log.info(
+        "%s: %s training, %s validation, %s test examples, %s tokens known (%.1f s)",
+        source.name,
+        *(f"{len(splits[part]):,}" for part in cache.PARTS),
+        f"{len(pipeline.tokens):,}",
+        time.perf_counter() - started,
+    )
+    return LabelledText(
+        name=source.name,
+        train=splits["train"],
+        val=splits["val"],
+        test=splits["test"],
+        pipeline=pipeline,
+        labels=tuple(contents.facts["labels"]),
+        digest=contents.digest,
+    )
+
+
+def _encode(source: Source, pipeline: TextPipeline, val_fraction: float, seed: int) -> cache.Contents:
+    raw = source.read()
+    _check(source.name, raw)
+    if raw.val is not None:
+        train, val = raw.train, raw.val
+    else:
+        texts, targets = raw.train
+        kept, held = stratified(targets, val_fraction, seed)
+        if len(held) == 0:
+            raise InputError(
+                f"{source.name} has one training example of each label, so none is left to validate on: add more, "
+                "or bring a validation file."
+            )
+        train, val = (([texts[row] for row in rows], [targets[row] for row in rows]) for rows in (kept, held))
+    fitted = pipeline.fit_encode(train[0])
+    if len(fitted.values) == 0:
+        raise InputError(
+            f"no training text of {source.name} holds a single token: check which column is the text, and the tokenizer."
+        )
+    splits = {
+        "train": _split(fitted, train[1]),
+        "val": _split(pipeline.encode(val[0]), val[1]),
+        "test": _split(pipeline.encode(raw.test[0]), raw.test[1]),
+    }
+    return cache.Contents(splits, {"labels": list(raw.labels), "pipeline": pipeline.state_dict()})
+
+
+def _split(tokens: Ragged, targets: list[int]) -> Split:
+    assert len(tokens) == len(targets), f"{len(tokens)} rows of tokens, {len(targets)} targets"
+    return Split(tokens, np.asarray(targets, dtype=np.int64))
+
+
+def _check(name: str, raw: RawText) -> None:
+    for part, examples in (("training", raw.train), ("validation", raw.val), ("test", raw.test)):
+        if examples is None:
+            continue
+        texts, targets = examples
+        assert len(texts) == len(targets), f"{len(texts)} texts, {len(targets)} targets in {part}"
+        if not texts:
+            raise InputError(f"{name} has no {part} examples.")
+    present = set(raw.train[1])
+    if len(present) < 2:
+        only = raw.labels[present.pop()]
+        raise InputError(
+            f"every training example of {name} has the label '{only}': a classifier needs two labels or more, so check "
+            "which column is the label."
+        )
