@@ -1,0 +1,1 @@
+"""Labelled text from its files to padded batches."""

@@ -168,7 +168,7 @@ def _encode(source: Source, pipeline: TextPipeline, val_fraction: float, seed: i
     fitted = pipeline.fit_encode(train[0])
     if len(fitted.values) == 0:
         raise InputError(
-            f"no training text of {source.name} holds a single token: check which column is the text, and the tokenizer."
+            f"no training text of {source.name} holds a token: check which column is the text, and the tokenizer."
         )
     splits = {
         "train": _split(fitted, train[1]),
