@@ -1,0 +1,118 @@
+"""A model's layers, the shapes that they answer and their parameters, as a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import StringIO
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seqlab.models.model import Model
+from seqlab.types import Encoded
+
+_PROBE_LENGTH = 7
+"""Steps of the probe; an answer's middle dimension of this size is shown as ``T``."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer.
+
+    Attributes:
+        name: path inside the model.
+        kind: class and its settings.
+        shape: of its answer, by the shape legend.
+        parameters: how many numbers it holds.
+    """
+
+    name: str
+    kind: str
+    shape: str
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A model's rows and totals; ``str(summary)`` is the table."""
+
+    rows: tuple[Row, ...]
+    parameters: int
+    trainable: int
+
+    def __str__(self) -> str:
+        from rich.console import Console
+        from rich.table import Table
+
+        frozen = self.parameters - self.trainable
+        table = Table(show_footer=True)
+        table.add_column("layer", "total" if not frozen else f"total ({frozen:,} frozen)")
+        table.add_column("kind")
+        table.add_column("output")
+        table.add_column("parameters", f"{self.parameters:,}", justify="right")
+        for row in self.rows:
+            table.add_row(row.name, row.kind, row.shape, f"{row.parameters:,}")
+        text = StringIO()
+        Console(file=text, width=120, color_system=None).print(table, markup=False)
+        return text.getvalue().rstrip("\n")
+
+
+def summarize(model: Model) -> Summary:
+    """Run the model once on two rows of id 0 and note what each layer answers.
+
+    Every parameter is counted in exactly one row. The model's mode is left as it was and no random number is drawn.
+    """
+    layers = _layers(model)
+    shapes: dict[str, str] = {}
+    handles = [
+        # The name is bound as a default: a plain closure would see the loop's last one.
+        layer.register_forward_hook(lambda module, args, answer, name=name: shapes.update({name: _shape(answer)}))
+        for name, layer in layers.items()
+    ]
+    first = next(model.parameters(), torch.empty(0))
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            inputs = torch.zeros(2, _PROBE_LENGTH, dtype=torch.long, device=first.device)
+            model(inputs, torch.full((2,), _PROBE_LENGTH))
+    finally:
+        model.train(training)
+        for handle in handles:
+            handle.remove()
+    rows = [Row(name, _kind(layer), shapes[name], _count(layer)) for name, layer in layers.items()]
+    return Summary(tuple(rows), _count(model), sum(p.numel() for p in model.parameters() if p.requires_grad))
+
+
+def _layers(model: Model) -> dict[str, nn.Module]:
+    """What gets a row: the embedding, the encoder or each layer of a stack, and the parts of the head."""
+    layers: dict[str, nn.Module] = {"embedding": model.embedding}
+    stack = getattr(model.encoder, "layers", None)
+    if isinstance(stack, nn.ModuleList) and _count(stack) == _count(model.encoder):
+        layers |= {f"encoder.layers.{name}": layer for name, layer in stack.named_children()}
+    else:
+        layers["encoder"] = model.encoder
+    layers |= {f"head.{name}": part for name, part in model.head.named_children()}
+    return layers
+
+
+def _kind(layer: nn.Module) -> str:
+    settings = layer.extra_repr()
+    return f"{type(layer).__name__}({settings})" if settings else type(layer).__name__
+
+
+def _shape(answer: Any) -> str:
+    if isinstance(answer, tuple):  # a recurrent layer answers its outputs and its final state
+        answer = answer[0]
+    shape = answer.outputs.shape if isinstance(answer, Encoded) else answer.shape
+    assert isinstance(shape, torch.Size)
+    sizes = [str(size) for size in shape[1:]]
+    if len(sizes) == 2 and shape[1] == _PROBE_LENGTH:
+        sizes[0] = "T"
+    return f"({', '.join(['B', *sizes])})"
+
+
+def _count(module: nn.Module) -> int:
+    parameters: list[Tensor] = list(module.parameters())
+    return sum(p.numel() for p in parameters)

@@ -1,0 +1,85 @@
+"""Read pre-trained word vectors from a text file, in the format of word2vec and GloVe."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from seqlab.types import InputError
+
+
+def read_vectors(path: str | Path, tokens: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors of ``tokens`` from a text file; only the lines of known tokens are parsed.
+
+    A line is a token and its numbers, separated by single spaces; a first line of two whole numbers (count and width,
+    as word2vec writes) is skipped. Tokens may hold spaces, as some of GloVe's do. The first of several lines for one
+    token counts. A name that ends in ``.gz`` is decompressed.
+
+    Returns:
+        ``(len(tokens), E)`` float32, zeros where missing, and ``(len(tokens),)`` bool: which were found.
+
+    Raises:
+        InputError: no such file, an unreadable one, a line of another width or without numbers, or none of the tokens.
+    """
+    rows = {token: i for i, token in enumerate(tokens)}
+    matrix = np.zeros((len(tokens), 0), dtype=np.float32)
+    found = np.zeros(len(tokens), dtype=bool)
+    width = 0
+    for number, line in _lines(path):
+        fields = line.split(" ")
+        if not width:
+            width = len(fields) - 1
+            matrix = np.zeros((len(tokens), width), dtype=np.float32)
+            if width < 1:
+                raise InputError(f"{path}, line {number}: no numbers after the token; give word vectors in text format")
+        extra = len(fields) - 1 - width  # the token's own spaces
+        if extra < 0 or (extra > 0 and _is_number(fields[1])):
+            raise InputError(
+                f"{path}, line {number}: {len(fields) - 1} numbers where the first line has {width}; "
+                "repair or remove that line"
+            )
+        row = rows.get(" ".join(fields[: extra + 1]))
+        if row is None or found[row]:
+            continue
+        try:
+            matrix[row] = fields[extra + 1 :]
+        except ValueError as error:
+            raise InputError(f"{path}, line {number}: {error}; repair or remove that line") from None
+        found[row] = True
+    if not found.any():
+        raise InputError(
+            f"{path} holds none of the {len(tokens)} tokens of the vocabulary: give a text file of word vectors "
+            "for this language and tokenizer"
+        )
+    return matrix, found
+
+
+def _lines(path: str | Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines without header and empty lines."""
+    if not Path(path).is_file():
+        raise InputError(f"there is no file of word vectors at {path}: check the path given as vectors")
+    try:
+        with (
+            gzip.open(path, "rt", encoding="utf-8", errors="replace", newline="\n")
+            if str(path).endswith(".gz")
+            else open(path, encoding="utf-8", errors="replace", newline="\n")
+        ) as file:
+            for number, line in enumerate(file, 1):
+                line = line.rstrip(" \r\n")
+                header = number == 1 and line.count(" ") == 1 and line.replace(" ", "").isdecimal()
+                if line and not header:
+                    yield number, line
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path} cannot be read ({error}): give an intact text file, or its .gz") from None
+
+
+def _is_number(field: str) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
