@@ -1,0 +1,210 @@
+"""What every encoder must hold, whatever its options. A new encoder is one more line in ``ENCODERS``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from seqlab.nn import BagOfWords, ConcatMLP, Convolution, Pooling, Recurrent
+from seqlab.types import Encoded, InputError
+
+E = 3
+
+RECURRENT: list[dict[str, Any]] = [
+    {},
+    {"num_layers": 2, "dropout": 0.3},
+    {"hidden_size": [5, 2]},
+    {"bidirectional": True},
+    {"bidirectional": True, "merge": "sum"},
+    {"num_layers": 3, "residual": True},
+    {"num_layers": 2, "bidirectional": True, "residual": True, "recurrent_dropout": 0.3},
+]
+
+ENCODERS: dict[str, Callable[[], nn.Module]] = {
+    **{
+        "-".join([cell, *map(str, options)]): lambda cell=cell, options=options: Recurrent(
+            E, cell, **{"hidden_size": 4} | options
+        )
+        for cell, options in product(("rnn", "lstm", "gru"), RECURRENT)
+    },
+    "bow": lambda: BagOfWords(E),
+    "mlp": lambda: ConcatMLP(E, length=4, hidden_size=5),
+    "cnn": lambda: Convolution(E, channels=2, kernel_sizes=(1, 2, 3)),
+    "cnn-wide": lambda: Convolution(E, channels=2, kernel_sizes=9),
+}
+
+every_encoder = pytest.mark.parametrize("build", ENCODERS.values(), ids=ENCODERS.keys())
+
+
+def autocast_works() -> bool:
+    """Whether this processor runs an LSTM in bfloat16."""
+    try:
+        with torch.autocast("cpu", torch.bfloat16):
+            nn.LSTM(2, 2, batch_first=True)(torch.zeros(1, 2, 2))
+    except RuntimeError:
+        return False
+    return True
+
+
+def make(build: Callable[[], nn.Module], train: bool = False) -> Any:
+    torch.manual_seed(0)
+    return build().train(train)
+
+
+def draw(lengths: list[int], T: int) -> tuple[torch.Tensor, torch.Tensor]:
+    torch.manual_seed(1)
+    return torch.randn(len(lengths), T, E), torch.tensor(lengths)
+
+
+def assert_same(one: Encoded, other: Encoded, T: int) -> None:
+    """Equal up to the first ``T`` steps; what follows is zero."""
+    torch.testing.assert_close(one.outputs[:, :T], other.outputs[:, :T], atol=2e-6, rtol=1e-5)
+    torch.testing.assert_close(one.final, other.final, atol=2e-6, rtol=1e-5)
+    assert torch.equal(one.lengths, other.lengths)
+    assert not other.outputs[:, T:].any()
+
+
+@every_encoder
+@pytest.mark.parametrize("lengths", [[5, 5, 5], [5, 2, 1], [0, 5, 3], [0, 0, 0]])
+def test_shape_mask_dtype(build, lengths):
+    encoder = make(build)
+    x, n = draw(lengths, 5)
+    encoded = encoder(x, n)
+    steps = encoded.outputs.shape[1]
+    assert encoded.outputs.shape == (3, steps, encoder.output_size)
+    assert encoded.final.shape == (3, encoder.output_size)
+    assert encoded.lengths.device.type == "cpu"
+    assert encoded.lengths.dtype == torch.int64
+    assert encoded.lengths.max() <= steps
+    assert encoded.outputs.dtype == encoded.final.dtype == x.dtype
+    for row, length in enumerate(encoded.lengths.tolist()):
+        assert not encoded.outputs[row, length:].any()
+        assert (length == 0) == (lengths[row] == 0)
+        if length == 0:
+            assert not encoded.final[row].any()
+
+
+@every_encoder
+@settings(max_examples=10, deadline=None)
+@given(lengths=st.lists(st.integers(0, 6), min_size=1, max_size=4), extra=st.integers(1, 4))
+def test_padding_changes_nothing(build, lengths, extra):
+    encoder = make(build)
+    T = max(1, *lengths)
+    x, n = draw(lengths, T)
+    padded = torch.cat((x, 100 * torch.randn(len(lengths), extra, E)), 1)  # whatever stands there
+    assert_same(encoder(x, n), encoder(padded, n), min(T, encoder(x, n).outputs.shape[1]))
+
+
+@every_encoder
+@settings(max_examples=10, deadline=None)
+@given(lengths=st.lists(st.integers(1, 6), min_size=2, max_size=4))
+def test_a_row_does_not_depend_on_its_neighbours(build, lengths):
+    encoder = make(build)
+    x, n = draw(lengths, max(lengths))
+    together = encoder(x, n)
+    for row, length in enumerate(lengths):
+        alone = encoder(x[row : row + 1, :length], n[row : row + 1])
+        steps = alone.outputs.shape[1]
+        torch.testing.assert_close(together.outputs[row, :steps], alone.outputs[0], atol=2e-6, rtol=1e-5)
+        torch.testing.assert_close(together.final[row], alone.final[0], atol=2e-6, rtol=1e-5)
+
+
+@every_encoder
+def test_padding_gets_no_gradient(build):
+    encoder = make(build, train=True)
+    x, n = draw([5, 2, 0], 5)
+    x.requires_grad_()
+    encoded = encoder(x, n)
+    (encoded.outputs.square().sum() + encoded.final.sum()).backward()
+    assert not x.grad[1, 2:].any()
+    assert not x.grad[2].any()
+    assert x.grad[0, :2].any()
+
+
+@every_encoder
+@pytest.mark.parametrize("lengths", [[5, 5], [5, 3]])
+def test_every_parameter_gets_a_gradient(build, lengths):
+    encoder = make(build, train=True)
+    pooling = Pooling(encoder.output_size, ["last", "mean", "max", "attention"])
+    encoded = encoder(*draw(lengths, 5))
+    pooling(encoded).square().sum().backward()
+    parameters = list(encoder.named_parameters())
+    if encoded.outputs.shape[1] > 1:  # attention has nothing to choose from among one step
+        parameters += pooling.named_parameters()
+    for name, parameter in parameters:
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.any(), name
+
+
+@every_encoder
+@pytest.mark.parametrize("kind", ["last", "mean", "max", "attention"])
+def test_pooling_is_blind_to_padding(build, kind):
+    encoder = make(build)
+    pooling = Pooling(encoder.output_size, kind)
+    x, n = draw([4, 2, 0], 4)
+    padded = torch.cat((x, torch.randn(3, 3, E)), 1)
+    pooled = pooling(encoder(x, n))
+    torch.testing.assert_close(pooled, pooling(encoder(padded, n)), atol=2e-6, rtol=1e-5)
+    assert not pooled[2].any()
+
+
+@every_encoder
+def test_state_dict_round_trip(build, tmp_path):
+    encoder = make(build)
+    torch.save(encoder.state_dict(), tmp_path / "state.pt")
+    torch.manual_seed(9)
+    other = build().eval()
+    other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    x, n = draw([5, 3], 5)
+    assert torch.equal(encoder(x, n).outputs, other(x, n).outputs)
+
+
+@every_encoder
+def test_evaluation_is_deterministic_and_draws_no_random_number(build):
+    encoder = make(build)
+    x, n = draw([5, 3], 5)
+    before = torch.get_rng_state()
+    first, second = encoder(x, n), encoder(x, n)
+    assert torch.equal(first.outputs, second.outputs)
+    assert torch.equal(first.final, second.final)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@every_encoder
+def test_double_precision_comes_back_as_such(build):
+    encoder = make(build).double()
+    x, n = draw([5, 3], 5)
+    assert encoder(x.double(), n).outputs.dtype == torch.float64
+    assert encoder(x.double(), n).final.dtype == torch.float64
+
+
+@every_encoder
+@pytest.mark.skipif(not autocast_works(), reason="this processor runs no LSTM in bfloat16")
+@pytest.mark.parametrize("lengths", [[5, 5], [5, 0]])
+def test_autocast_answers_float32_close_to_the_exact(build, lengths):
+    encoder = make(build)
+    x, n = draw(lengths, 5)
+    exact = encoder(x, n)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = encoder(x, n)
+    assert rough.outputs.dtype == rough.final.dtype == torch.float32
+    torch.testing.assert_close(rough.outputs, exact.outputs, atol=3e-2, rtol=0)
+    torch.testing.assert_close(rough.final, exact.final, atol=3e-2, rtol=0)
+
+
+@every_encoder
+def test_wrong_inputs_are_refused(build):
+    encoder = make(build)
+    x, n = draw([5, 3], 5)
+    with pytest.raises(InputError, match="width"):
+        encoder(torch.cat((x, x), 2), n)
+    with pytest.raises(InputError, match="length 9 of row 0"):
+        encoder(x, torch.tensor([9, 3]))
