@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from seqlab import schema
+from seqlab.baselines.text import floor as text_floor
 from seqlab.data.batching import BucketLoader
 from seqlab.data.labelled import LabelledText, load_labelled
+from seqlab.engine.progress import Progress
+from seqlab.engine.runtime import Runtime, make_runtime, seed_everything, tune_allocator
+from seqlab.engine.settings import Settings
+from seqlab.engine.tracker import Tracker
+from seqlab.engine.trainer import Trainer
 from seqlab.models import ClassificationHead, Embedding, Model
 from seqlab.types import DataSpec, InputError, Split, Task
 
@@ -23,6 +29,13 @@ BATCHING = ("batch_size", "max_batch_tokens", "max_length", "truncate")
 """Keys of ``data`` that say how batches are made."""
 PREPARING = ("name", "tokenizer", "val_fraction", "epochs", *BATCHING)
 """Keys of ``data`` that are not the source's own."""
+
+RUNTIME = ("device", "precision")
+"""Keys of ``trainer`` that say where it computes."""
+
+
+def _runtime_options(threads: int | None = None, tune: Literal["auto", "off"] = "auto") -> None:
+    """The keys of ``runtime``, as a signature to check them against."""
 
 
 def cache_dir() -> Path:
@@ -39,9 +52,8 @@ def check_config(config: Config) -> None:
         InputError: an unknown option or a value of the wrong type, named by its path.
     """
     data, model = config["data"], config["model"]
-    for key in ("seed",):
-        if not schema.accepts(config[key], int):
-            raise InputError(f"{key} must be a whole number, not {config[key]!r}.")
+    if not schema.accepts(config["seed"], int) or config["seed"] < 0:
+        raise InputError(f"seed must be a whole number from 0 up, not {config['seed']!r}.")
     if not schema.accepts(data["val_fraction"], float) or not 0 < data["val_fraction"] < 1:
         raise InputError(f"data.val_fraction must be a number between 0 and 1, not {data['val_fraction']!r}.")
     _check_node("data", _without(data, PREPARING), ("cache_dir",))
@@ -53,6 +65,10 @@ def check_config(config: Config) -> None:
     _check_node("task", _without(config["task"], ("name",)), ("num_classes", "labels"))
     _check_node("optim", config["optim"], ("model",))
     _check_node("schedule", config["schedule"], ("progress",))
+    schema.check("trainer", Settings, _without(config["trainer"], RUNTIME))
+    schema.check("trainer", make_runtime, _only(config["trainer"], RUNTIME))
+    schema.check("runtime", _runtime_options, config["runtime"])
+    Settings(**_without(config["trainer"], RUNTIME))
 
 
 def build_pipeline(config: Config) -> Any:
@@ -81,6 +97,33 @@ def build_data(config: Config) -> LabelledText:
     return loaded
 
 
+def check_same_data(saved: Mapping[str, Any], data: LabelledText) -> None:
+    """Hold a checkpoint's data and vocabulary against those at hand.
+
+    Raises:
+        InputError: they differ; the message shows where.
+    """
+    if saved["digest"] == data.digest:
+        return
+    old, new = saved["pipeline"].get("tokens", []), data.pipeline.state_dict().get("tokens", [])
+    if old != new:
+        first = next(
+            (i for i, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), min(len(old), len(new))
+        )
+        was, now = (repr(tokens[first]) if first < len(tokens) else "nothing" for tokens in (old, new))
+        how = f"its vocabulary has {len(old):,} tokens, this one {len(new):,}, and token {first} was {was}, is {now}"
+    else:
+        how = "its vocabulary is the same, its texts or labels are not"
+    raise InputError(f"The data is not what the run was trained on: {how}; put the run's data back, or train anew.")
+
+
+def build_floor(config: Config, data: LabelledText) -> dict[str, float]:
+    """The honest baselines of the same data, from the same training part."""
+    return text_floor(
+        data.train, data.test, data.spec.num_classes, cache_dir=cache_dir() / "floors", digest=data.digest
+    )
+
+
 def build_loader(config: Config, split: Split, pad_id: int, *, shuffle: bool) -> BucketLoader:
     """Batches of one split; evaluation order is fixed."""
     batching = _only(config["data"], BATCHING)
@@ -93,15 +136,25 @@ def build_task(config: Config, spec: DataSpec) -> Task:
     return schema.construct("task", node, num_classes=spec.num_classes, labels=spec.labels)
 
 
-def build_model(config: Config, spec: DataSpec, tokens: list[str]) -> Model:
-    """Embedding, encoder and head joined, initial weights drawn from ``seed``."""
+def build_model(config: Config, spec: DataSpec, tokens: Sequence[str]) -> Model:
+    """Embedding, encoder and head joined, initial weights drawn from ``seed``; ``tokens`` names the ids."""
     node = config["model"]
-    torch.manual_seed(config["seed"])
+    seed_everything(config["seed"])
     embedding = Embedding(vocab_size=spec.vocab_size, pad_id=spec.pad_id, tokens=tokens, **node["embedding"])
     encoder_node = _without(node, ("name", "embedding", "head"))
     encoder = schema.construct("model", encoder_node, input_size=embedding.output_size)
     head = ClassificationHead(input_size=encoder.output_size, num_classes=spec.num_classes, **node["head"])
     return Model(embedding, encoder, head)
+
+
+def build_runtime(config: Config) -> Runtime:
+    """Device and precision, after the process itself is set up: threads and the C allocator."""
+    settings = config["runtime"]
+    if settings["threads"] is not None:
+        torch.set_num_threads(settings["threads"])
+    if settings["tune"] == "auto":
+        tune_allocator()
+    return make_runtime(config["trainer"]["device"], config["trainer"]["precision"])
 
 
 def build_schedule(config: Config) -> Any:
@@ -111,6 +164,37 @@ def build_schedule(config: Config) -> Any:
     if "progress" not in schema.arguments(function):
         return schema.construct("schedule", node)
     return partial(function, **_without(node, ("_target_",)))
+
+
+def build_trainer(
+    config: Config, data: LabelledText, model: Model, task: Task, runtime: Runtime, tracker: Tracker, run_dir: Path
+) -> Trainer:
+    """The trainer with everything it works with."""
+    model.to(runtime.device)  # before the optimiser, whose fused form depends on the device
+    return Trainer(
+        model,
+        task,
+        schema.construct("optim", config["optim"], model=model),
+        build_schedule(config),
+        build_loader(config, data.train, data.spec.pad_id, shuffle=True),
+        build_loader(config, data.val, data.spec.pad_id, shuffle=False),
+        Settings(**_without(config["trainer"], RUNTIME)),
+        runtime=runtime,
+        tracker=tracker,
+        progress=Progress(),
+        run_dir=run_dir,
+        extra=identity(config, data),
+    )
+
+
+def identity(config: Config, data: LabelledText) -> dict[str, Any]:
+    """What a checkpoint carries besides weights, so that it can be used and continued from its folder alone."""
+    return {
+        "config": dict(config),
+        "pipeline": data.pipeline.state_dict(),
+        "labels": list(data.labels),
+        "digest": data.digest,
+    }
 
 
 def make_run_dir(config: Config) -> Path:

@@ -22,6 +22,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 RunDir = Annotated[Path, typer.Argument(help="A run folder, as a training prints it on its last line.", metavar="RUN")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Trust = Annotated[bool, typer.Option("--trust", help="Also run code outside seqlab that the run's config names.")]
 
 
 @contextmanager
@@ -62,13 +64,14 @@ def train_command() -> None:
 def evaluate(
     run: RunDir,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Device = "auto",
+    trust: Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
 ) -> None:
     """Measure a run's best weights on one part of its dataset."""
-    from seqlab.build import load_run
+    from seqlab.run import Run
 
-    metrics = load_run(run, device=device).evaluate(split)
+    metrics = Run(run, device, trust).evaluate(split)
     if as_json:
         print(json.dumps(metrics))
         return
@@ -82,17 +85,18 @@ def evaluate(
 def predict(
     run: RunDir,
     texts: Annotated[list[str], typer.Argument(help="Texts, or - for one text a line from standard input.")],
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Device = "auto",
+    trust: Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Label texts with a run's best weights, with probabilities."""
-    from seqlab.build import load_run
+    from seqlab.run import Run
 
     if texts == ["-"]:
         texts = [line.rstrip("\n") for line in sys.stdin]
     if not texts:
         raise InputError("There is no text to label: give texts as arguments, or - and one text a line.")
-    answers = load_run(run, device=device).predict(texts)
+    answers = Run(run, device, trust).predict(texts)
     if as_json:
         for answer in answers:
             print(json.dumps(answer, ensure_ascii=False))

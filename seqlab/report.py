@@ -1,0 +1,128 @@
+"""What a finished training says: the test part, touched once, beside the honest floor; figures; ``summary.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from seqlab import build
+from seqlab.data.labelled import LabelledText
+from seqlab.engine import checkpoint
+from seqlab.engine.evaluate import Evaluation, evaluate
+from seqlab.engine.runtime import Runtime, peak_memory, versions
+from seqlab.engine.state import Result
+from seqlab.engine.tracker import Tracker
+from seqlab.insight.classification import confusion_figure, example_table, precision_recall_figure
+from seqlab.models import Model
+from seqlab.tasks.classification import ClassificationMeter
+from seqlab.types import Task
+
+PROJECTED = 1000
+"""Tokens shown in the projector, the most frequent ones: its file is text, and browsers choke on all of them."""
+EXAMPLES = 24
+"""Test texts shown with what the model said."""
+
+
+def report(
+    config: Mapping[str, Any],
+    data: LabelledText,
+    task: Task,
+    model: Model,
+    runtime: Runtime,
+    tracker: Tracker,
+    result: Result,
+) -> dict[str, Any]:
+    """Measure the best weights on test, put the floor beside them, and write it all to the run folder."""
+    run_dir = tracker.run_dir
+    best = checkpoint.load(run_dir / "best.pt")
+    checkpoint.load_weights(model, best["model"])
+    loader = build.build_loader(config, data.test, data.spec.pad_id, shuffle=False)
+    test = evaluate(model, loader, task, device=runtime.device, autocast=runtime.autocast())
+    peak = peak_memory()
+    floor = build.build_floor(config, data) if config["floor"] else {}
+    params = sum(p.numel() for p in model.parameters())
+    summary = {
+        "task": config["task"]["name"],
+        "data": config["data"]["name"],
+        "model": config["model"]["name"],
+        "monitor": task.monitor,
+        "params": params,
+        "seconds": result.seconds + result.eval_seconds + test.seconds,
+        "train_seconds": result.seconds,
+        "val_seconds": result.eval_seconds,
+        "test_seconds": test.seconds,
+        "steps": result.steps,
+        "best_step": result.best_step,
+        "stopped_by": result.stopped_by,
+        "val": result.best_metrics,
+        "test": test.metrics,
+        "floor": floor,
+        "tokens_per_second": result.tokens_per_second,
+        "padding": result.padding,
+        "peak_memory_mb": peak / 2**20,
+        "device": str(runtime.device),
+        "precision": runtime.precision,
+        "versions": versions(),
+        "seed": config["seed"],
+    }
+    draw(config, data, model, tracker, test, summary)
+    tracker.summary(summary)
+    show(summary)
+    print(f"TensorBoard: tensorboard --logdir {run_dir}")
+    return summary
+
+
+def draw(
+    config: Mapping[str, Any],
+    data: LabelledText,
+    model: Model,
+    tracker: Tracker,
+    test: Evaluation,
+    summary: Mapping[str, Any],
+) -> None:
+    """Fill TensorBoard's tabs: scalars, images, text, projector, HParams, precision-recall."""
+    step = summary["steps"]
+    tracker.scalars({f"test/{name}": value for name, value in test.metrics.items()}, step)
+    meter = test.meter
+    assert isinstance(meter, ClassificationMeter)
+    probabilities, targets = meter.probabilities, meter.targets
+    tracker.figure("test/confusion", confusion_figure(targets, probabilities.argmax(axis=1), data.labels), step)
+    tracker.figure("test/precision_recall", precision_recall_figure(targets, probabilities, data.labels), step)
+    # One curve says all of two classes.
+    for label in range(1 if len(data.labels) == 2 else 0, len(data.labels)):
+        tracker.pr_curve(f"test/{data.labels[label]}", targets == label, probabilities[:, label], step)
+    texts = [data.pipeline.decode(data.test.tokens[row]) for row in meter.index[:2000]]
+    table = example_table(texts, targets[:2000], probabilities[:2000], data.labels, EXAMPLES)
+    tracker.text("test/examples", table, step)
+    if (weight := getattr(model.embedding, "weight", None)) is not None:
+        tracker.embedding("embedding", weight[:PROJECTED], data.pipeline.tokens[:PROJECTED], step)
+    settings = {part: config[part] for part in ("model", "optim", "schedule", "trainer", "data", "seed")}
+    val = summary["val"]
+    tracker.hparams(
+        settings,
+        {"hparam/val_accuracy": val["accuracy"], "hparam/test_accuracy": test.metrics["accuracy"]},
+        step,
+    )
+
+
+def show(summary: Mapping[str, Any]) -> None:
+    """The result as a small table on standard output."""
+    monitor = summary["monitor"]
+    table = Table("", monitor, title=f"{summary['model']} on {summary['data']}")
+    table.add_row("validation", f"{summary['val'][monitor]:.4f}")
+    table.add_row("test", f"{summary['test'][monitor]:.4f}", style="bold")
+    for name, value in summary["floor"].items():
+        table.add_row(f"floor: {name.replace('_', ' ')}", f"{value:.4f}", style="dim")
+    console = Console()
+    console.print(table)
+    console.print(
+        f"{summary['params']:,} parameters, {summary['steps']:,} steps; training {summary['train_seconds']:.1f} s "
+        f"({summary['tokens_per_second']:,.0f} tokens/s, {summary['padding']:.1%} padding), validation "
+        f"{summary['val_seconds']:.1f} s, test {summary['test_seconds']:.1f} s; peak memory "
+        f"{summary['peak_memory_mb']:.0f} MB; {summary['device']}, {summary['precision']}",
+        highlight=False,
+        soft_wrap=True,
+    )

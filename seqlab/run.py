@@ -1,0 +1,114 @@
+"""A run folder, opened: measure its best weights or ask them about new text. Nothing else is needed but the folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from seqlab import build
+from seqlab.engine import checkpoint
+from seqlab.engine.evaluate import evaluate
+from seqlab.engine.runtime import make_runtime
+from seqlab.schema import did_you_mean
+from seqlab.text.pipeline import load_pipeline
+from seqlab.types import DataSpec, InputError, Split
+
+SPLITS = ("train", "val", "test")
+
+
+class Run:
+    """A trained model with all that belongs to it.
+
+    Args:
+        path: the run folder.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        trust: build what the run's config names even where that lies outside seqlab. A config can name any
+            callable, so a folder from elsewhere is code; by default only seqlab's own parts are built.
+
+    Raises:
+        InputError: no run folder, no weights in it, damaged, or it names code that is not trusted.
+    """
+
+    def __init__(self, path: str | Path, device: str = "auto", trust: bool = False) -> None:
+        self.path = Path(path)
+        if not self.path.is_dir():
+            raise InputError(
+                f"{self.path} is not a run folder: give one that a training printed; `seqlab runs` lists them."
+            )
+        saved = checkpoint.load(self.path / "best.pt")
+        self.config: Mapping[str, Any] = saved["config"]
+        if not trust:
+            _refuse_foreign(self.config)
+        self.labels: tuple[str, ...] = tuple(saved["labels"])
+        self.digest: str = saved["digest"]
+        self.pipeline = load_pipeline(saved["pipeline"])
+        self.spec = DataSpec(
+            task=self.config["task"]["name"],
+            vocab_size=len(self.pipeline.tokens),
+            num_classes=len(self.labels),
+            labels=self.labels,
+            pad_id=self.pipeline.pad_id,
+        )
+        # Pre-trained vectors are in the weights already; their file need not be there any more.
+        model = {**self.config["model"], "embedding": {**self.config["model"]["embedding"], "vectors": None}}
+        self.model = build.build_model({**self.config, "model": model}, self.spec, self.pipeline.tokens)
+        checkpoint.load_weights(self.model, saved["model"])
+        self.runtime = make_runtime(device, self.config["trainer"]["precision"])
+        self.model.to(self.runtime.device).eval()
+        self.task = build.build_task(self.config, self.spec)
+
+    def evaluate(self, split: str = "test") -> dict[str, float]:
+        """Metrics of the best weights on one part of the run's own dataset.
+
+        Raises:
+            InputError: unknown part, or the dataset is no longer what the run was trained on.
+        """
+        if split not in SPLITS:
+            raise InputError(f"There is no part '{split}'{did_you_mean(split, SPLITS)}")
+        data = build.build_data(self.config)
+        build.check_same_data({"digest": self.digest, "pipeline": self.pipeline.state_dict()}, data)
+        loader = build.build_loader(self.config, getattr(data, split), self.spec.pad_id, shuffle=False)
+        found = evaluate(self.model, loader, self.task, device=self.runtime.device, autocast=self.runtime.autocast())
+        return found.metrics
+
+    def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+        """For each text: ``text``, ``label`` and ``probabilities`` by label; a text's answer depends on it alone."""
+        tokens = self.pipeline.encode(texts)
+        split = Split(tokens, np.zeros(len(tokens), dtype=np.int64))
+        answers: list[dict[str, Any]] = [{} for _ in texts]
+        loader = build.build_loader(self.config, split, self.spec.pad_id, shuffle=False)
+        with torch.inference_mode():
+            for batch in loader.epoch(0):
+                batch = batch.to(self.runtime.device)
+                with self.runtime.autocast():
+                    logits = self.model(batch.inputs, batch.lengths)
+                for row, probabilities in zip(batch.index.tolist(), logits.float().softmax(-1).tolist(), strict=True):
+                    best = max(range(len(self.labels)), key=probabilities.__getitem__)
+                    answers[row] = {
+                        "text": texts[row],
+                        "label": self.labels[best],
+                        "probabilities": dict(zip(self.labels, probabilities, strict=True)),
+                    }
+        return answers
+
+
+def _refuse_foreign(config: Mapping[str, Any]) -> None:
+    for where, target in _targets(config):
+        if not str(target).startswith("seqlab."):
+            raise InputError(
+                f"This run is built from code outside seqlab ({where} names {target}): "
+                "if you trust the folder, give --trust."
+            )
+
+
+def _targets(node: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        path = f"{where}.{key}" if where else key
+        if key == "_target_":
+            yield where, value
+        elif isinstance(value, Mapping):
+            yield from _targets(value, path)

@@ -1,0 +1,100 @@
+"""One training, from a config to a run folder. ``python train.py`` and ``seqlab train`` are this module's ``main``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+
+from seqlab import compose
+from seqlab.errors import InputError
+
+if TYPE_CHECKING:
+    from seqlab.engine.state import Result
+
+
+def train(config: Mapping[str, Any]) -> Result:
+    """Build, fit, test, report: the whole road.
+
+    Raises:
+        InputError: something of the config or the data is a person's to mend.
+    """
+    from seqlab import build
+    from seqlab.engine import checkpoint
+    from seqlab.engine.tracker import Tracker
+    from seqlab.models import summarize
+    from seqlab.report import report
+
+    build.check_config(config)
+    runtime = build.build_runtime(config)
+    data = build.build_data(config)
+    task = build.build_task(config, data.spec)
+    model = build.build_model(config, data.spec, data.pipeline.tokens)
+    print(summarize(model), flush=True)
+
+    resumed = None
+    if config["resume"] is None:
+        run_dir = build.make_run_dir(config)
+    else:
+        run_dir = Path(config["resume"])
+        resumed = checkpoint.load(run_dir / "last.pt")
+        build.check_same_data(resumed, data)
+    compose.save(config, run_dir / "config.yaml")
+    tracker = Tracker(run_dir, resume_step=None if resumed is None else resumed["trainer"]["step"])
+    try:
+        trainer = build.build_trainer(config, data, model, task, runtime, tracker, run_dir)
+        if resumed is not None:
+            trainer.load_state_dict(resumed)
+        result = trainer.fit()
+        if result.interrupted:
+            print(f"Stopped by {result.stopped_by} at step {result.steps}; continue with resume={run_dir}")
+        else:
+            report(config, data, task, model, runtime, tracker, result)
+    finally:
+        tracker.close()
+    print(run_dir, flush=True)
+    return result
+
+
+@hydra.main(version_base="1.3", config_path=str(compose.CONFIGS), config_name="train")
+def _hydra_train(composed: DictConfig) -> float | None:
+    """Hand the composed config over as plain Python; the monitored value goes back to whoever sweeps."""
+    overrides = list(HydraConfig.get().overrides.task)
+    config = compose.plain(composed)
+    if config["resume"] is not None:
+        config = compose.continued(config, compose.load(Path(config["resume"]) / "config.yaml"), overrides)
+    result = train(config)
+    if result.interrupted:
+        raise SystemExit(128 + signal.Signals[result.stopped_by])
+    return result.best
+
+
+def main() -> None:
+    """Run Hydra's command line; a person's mistake is one sentence on standard error and exit status 2."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through, to be put in a person's words here
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic cuBLAS; must precede CUDA's start
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("tensorboard").setLevel(logging.WARNING)
+    try:
+        _hydra_train()
+    except HydraException as error:
+        sentence = compose.explain(error, [word for word in sys.argv[1:] if "=" in word])
+    except InputError as error:
+        sentence = str(error)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        sentence = f"{error.filename or 'a file'}: {error.strerror}."
+    else:
+        return
+    print(f"error: {sentence}", file=sys.stderr)
+    raise SystemExit(2)
