@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from seqlab.errors import InputError
+from seqlab.errors import InputError, one_sentence
 
 app = typer.Typer(
     help="Recurrent networks over sequences: train one, then ask its run folder.",
@@ -24,22 +22,6 @@ app = typer.Typer(
 RunDir = Annotated[Path, typer.Argument(help="A run folder, as a training prints it on its last line.", metavar="RUN")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Also run code outside seqlab that the run's config names.")]
-
-
-@contextmanager
-def one_sentence() -> Iterator[None]:
-    """Turn a person's mistake into one sentence on standard error and exit status 2."""
-    try:
-        yield
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
-    except OSError as error:
-        if error.errno is None:
-            raise
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"error: {where}{error.strerror}.", file=sys.stderr)
-        raise SystemExit(2) from error
 
 
 def main() -> None:

@@ -52,6 +52,8 @@ def load(path: Path) -> dict[str, Any]:
     """
     try:
         return OmegaConf.to_container(OmegaConf.load(path))  # type: ignore[return-value]
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist: give one of the run folders that `seqlab runs` lists.") from error
     except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path} cannot be read as a run's configuration: {reason}.") from error

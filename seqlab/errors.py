@@ -1,4 +1,10 @@
-"""The one kind of error that is a person's to mend. Imports nothing, so that `--help` is quick."""
+"""The one kind of error that is a person's to mend, and how commands say it. Light, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class InputError(ValueError):
@@ -6,3 +12,20 @@ class InputError(ValueError):
 
     Commands print it without a traceback and exit with status 2. Anything else that is raised is a defect of ours.
     """
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """Turn a person's mistake, or the system's refusal of a file, into one line on standard error and exit status 2."""
+    try:
+        yield
+    except InputError as error:
+        sentence = str(error)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        sentence = f"{error.filename or 'A file'}: {error.strerror}."
+    else:
+        return
+    print(f"error: {sentence}", file=sys.stderr)
+    raise SystemExit(2)

@@ -16,7 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from seqlab import compose
-from seqlab.errors import InputError
+from seqlab.errors import InputError, one_sentence
 
 if TYPE_CHECKING:
     from seqlab.engine.state import Result
@@ -68,11 +68,12 @@ def train(config: Mapping[str, Any]) -> Result:
 @hydra.main(version_base="1.3", config_path=str(compose.CONFIGS), config_name="train")
 def _hydra_train(composed: DictConfig) -> float | None:
     """Hand the composed config over as plain Python; the monitored value goes back to whoever sweeps."""
-    overrides = list(HydraConfig.get().overrides.task)
-    config = compose.plain(composed)
-    if config["resume"] is not None:
-        config = compose.continued(config, compose.load(Path(config["resume"]) / "config.yaml"), overrides)
-    result = train(config)
+    with one_sentence():  # here, not around Hydra: it announces whatever passes through it
+        overrides = list(HydraConfig.get().overrides.task)
+        config = compose.plain(composed)
+        if config["resume"] is not None:
+            config = compose.continued(config, compose.load(Path(config["resume"]) / "config.yaml"), overrides)
+        result = train(config)
     if result.interrupted:
         raise SystemExit(128 + signal.Signals[result.stopped_by])
     return result.best
@@ -84,17 +85,8 @@ def main() -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic cuBLAS; must precede CUDA's start
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("tensorboard").setLevel(logging.WARNING)
-    try:
-        _hydra_train()
-    except HydraException as error:
-        sentence = compose.explain(error, [word for word in sys.argv[1:] if "=" in word])
-    except InputError as error:
-        sentence = str(error)
-    except OSError as error:
-        if error.errno is None:
-            raise
-        sentence = f"{error.filename or 'a file'}: {error.strerror}."
-    else:
-        return
-    print(f"error: {sentence}", file=sys.stderr)
-    raise SystemExit(2)
+    with one_sentence():
+        try:
+            _hydra_train()
+        except HydraException as error:
+            raise InputError(compose.explain(error, [word for word in sys.argv[1:] if "=" in word])) from error
