@@ -29,8 +29,6 @@ def matching_files(path: Path, name: re.Pattern[bytes]) -> Iterator[tuple[re.Mat
     try:
         yield from _files(path, name)
     except (zlib.error, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{path} is damaged or incomplete ({error}): delete it and get it again.") from error
     except OSError as error:
         raise InputError(f"cannot read {path} ({error.strerror}).") from error

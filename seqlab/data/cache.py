@@ -148,7 +148,7 @@ def _read(folder: Path, key: str) -> Contents:
 
 def _open(path: Path, dtype: type) -> np.ndarray:
     # A plain array over the map, for slicing np.memmap itself costs microseconds a time.
-    array = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    array = np.asarray(np.lib.format.open_memmap(path, mode="r"))
     if array.dtype != dtype or array.ndim != 1:
         raise ValueError(f"{path.name} holds another kind of array")
     return array

@@ -116,8 +116,8 @@ def load_labelled(
         cache_dir: folder of the token caches (may be deleted at any time); None for no cache.
 
     Raises:
-        InputError: the source cannot be read; a single class; nothing left to train, validate or test on; no
-            training text holds a token.
+        InputError: the source cannot be read; a single class; nothing left to train, validate or test on; an
+            empty vocabulary.
     """
     if not 0 < val_fraction < 1:
         raise InputError(f"val_fraction must lie between 0 and 1, not {val_fraction}.")
@@ -165,13 +165,8 @@ def _encode(source: Source, pipeline: TextPipeline, val_fraction: float, seed: i
                 "or bring a validation file."
             )
         train, val = (([texts[row] for row in rows], [targets[row] for row in rows]) for rows in (kept, held))
-    fitted = pipeline.fit_encode(train[0])
-    if len(fitted.values) == 0:
-        raise InputError(
-            f"no training text of {source.name} holds a token: check which column is the text, and the tokenizer."
-        )
     splits = {
-        "train": _split(fitted, train[1]),
+        "train": _split(pipeline.fit_encode(train[0]), train[1]),
         "val": _split(pipeline.encode(val[0]), val[1]),
         "test": _split(pipeline.encode(raw.test[0]), raw.test[1]),
     }

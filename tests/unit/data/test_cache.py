@@ -1,0 +1,128 @@
+import json
+import logging
+import shutil
+
+import numpy as np
+import pytest
+
+from seqlab.data import cache
+from seqlab.types import Ragged, Split
+
+FACTS = {"labels": ["no", "yes"], "pipeline": {"kind": "word", "tokens": ["<unk>", "é", "\ud800"]}}
+
+
+def make_contents(first=0):
+    splits = {}
+    for part, lengths in zip(cache.PARTS, ([3, 0, 2], [1], [0]), strict=True):
+        offsets = np.concatenate(([0], np.cumsum(lengths)))
+        splits[part] = Split(
+            Ragged(np.arange(first, first + offsets[-1], dtype=np.int32), offsets), np.arange(len(lengths))
+        )
+    return cache.Contents(splits, FACTS)
+
+
+def same(left, right):
+    return left.facts == right.facts and all(
+        np.array_equal(left.arrays[name], array) and left.arrays[name].dtype == array.dtype
+        for name, array in right.arrays.items()
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """One stored cache."""
+    cache.store(tmp_path, "na/me", "k" * 64, make_contents())
+    (folder,) = tmp_path.iterdir()
+    return folder
+
+
+def test_what_is_stored_is_loaded_memory_mapped(tmp_path):
+    contents = make_contents()
+    assert cache.load(tmp_path, "name", "key") is None
+    stored = cache.store(tmp_path / "new", "name", "key", contents)
+    loaded = cache.load(tmp_path / "new", "name", "key")
+    for found in (stored, loaded):
+        assert same(found, contents)
+        assert found.digest == contents.digest
+        assert not found.splits["train"].tokens.values.flags.writeable
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["name-key"]
+
+
+def test_another_key_is_another_cache(folder, tmp_path):
+    assert cache.load(tmp_path, "na/me", "l" * 64) is None
+    cache.store(tmp_path, "na/me", "l" * 64, make_contents(5))
+    assert same(cache.load(tmp_path, "na/me", "k" * 64), make_contents())
+
+
+def test_everything_that_decides_the_contents_is_in_the_key():
+    keys = {
+        cache.key_of("files", {"a": 1}, 0.1, 0),
+        cache.key_of("other", {"a": 1}, 0.1, 0),
+        cache.key_of("files", {"a": 2}, 0.1, 0),
+        cache.key_of("files", {"a": 1}, 0.2, 0),
+        cache.key_of("files", {"a": 1}, 0.1, 1),
+    }
+    assert len(keys) == 5
+    assert cache.key_of("files", {"a": 1, "b": 2}, 0.1, 0) == cache.key_of("files", {"b": 2, "a": 1}, 0.1, 0)
+
+
+def edit_meta(folder, **changes):
+    path = folder / "meta.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def flip(path, at=-1):
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+DAMAGES = {
+    "array changed": lambda folder: flip(folder / "train.values.npy"),
+    "header changed": lambda folder: flip(folder / "train.values.npy", 0),
+    "targets changed": lambda folder: flip(folder / "val.targets.npy"),
+    "truncated": lambda folder: (folder / "train.values.npy").write_bytes(
+        (folder / "train.values.npy").read_bytes()[:-4]
+    ),
+    "empty file": lambda folder: (folder / "train.offsets.npy").write_bytes(b""),
+    "longer": lambda folder: np.save(folder / "train.values.npy", np.arange(6, dtype=np.int32)),
+    "other type": lambda folder: np.save(folder / "train.values.npy", np.arange(5)),
+    "other shape": lambda folder: np.save(folder / "val.values.npy", np.zeros((1, 1), np.int32)),
+    "file gone": lambda folder: (folder / "test.targets.npy").unlink(),
+    "meta gone": lambda folder: (folder / "meta.json").unlink(),
+    "meta not JSON": lambda folder: (folder / "meta.json").write_text("{"),
+    "meta not UTF-8": lambda folder: (folder / "meta.json").write_bytes(b"\xff"),
+    "meta a list": lambda folder: (folder / "meta.json").write_text("[]"),
+    "labels edited": lambda folder: edit_meta(folder, facts={**FACTS, "labels": ["yes", "no"]}),
+    "sizes edited": lambda folder: edit_meta(folder, arrays={}),
+    "key edited": lambda folder: edit_meta(folder, key="other"),
+    "pickled": lambda folder: np.save(folder / "val.values.npy", np.array([{}]), allow_pickle=True),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_cache_is_not_believed_but_replaced(folder, tmp_path, damage, caplog):
+    DAMAGES[damage](folder)
+    with caplog.at_level(logging.INFO, logger="seqlab"):
+        assert cache.load(tmp_path, "na/me", "k" * 64) is None
+    assert len(caplog.records) == 1
+    assert "building it again" in caplog.text
+    cache.store(tmp_path, "na/me", "k" * 64, make_contents())
+    assert same(cache.load(tmp_path, "na/me", "k" * 64), make_contents())
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_where_nothing_can_be_written_it_goes_on_without(tmp_path, caplog):
+    (tmp_path / "file").write_text("no folder")
+    contents = make_contents()
+    assert cache.load(tmp_path / "file", "name", "key") is None
+    assert cache.store(tmp_path / "file", "name", "key", contents) is contents
+    assert len(caplog.records) == 1
+    assert "going on without a token cache" in caplog.text
+
+
+def test_open_maps_survive_the_replacement_of_their_cache(folder, tmp_path):
+    loaded = cache.load(tmp_path, "na/me", "k" * 64)
+    shutil.rmtree(folder)
+    cache.store(tmp_path, "na/me", "k" * 64, make_contents(7))
+    assert same(loaded, make_contents())
