@@ -1,0 +1,104 @@
+"""Every choice that a person can type trains: the real configs, shrunk to a table of forty rows."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from seqlab import compose as ours
+from seqlab.build import check_config
+from seqlab.run import Run
+from seqlab.train import train
+
+MODELS = sorted(path.stem for path in (ours.CONFIGS / "model").glob("*.yaml"))
+TOKENIZERS = sorted(path.stem for path in (ours.CONFIGS / "data" / "tokenizer").glob("*.yaml"))
+OPTIMS = sorted(path.stem for path in (ours.CONFIGS / "optim").glob("*.yaml"))
+SCHEDULES = sorted(path.stem for path in (ours.CONFIGS / "schedule").glob("*.yaml"))
+EXPERIMENTS = sorted(path.stem for path in (ours.CONFIGS / "experiment").glob("*.yaml"))
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("SEQLAB_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="session")
+def table(tmp_path_factory) -> Path:
+    chance = random.Random(0)
+    words = "red green blue warm cold late early near far".split()
+    path = tmp_path_factory.mktemp("table") / "texts.csv"
+    lines = ["text,label"]
+    for row in range(40):
+        text = " ".join(chance.choices(words, k=chance.randrange(3, 12)))
+        lines.append(f"{text} {'yes' if row % 2 else 'no'},{'good' if row % 2 else 'bad'}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def composed(*overrides: str) -> dict:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(ours.CONFIGS), version_base="1.3"):
+        return ours.plain(compose("train", list(overrides)))
+
+
+def shrunk(table: Path, run_dir: Path, *overrides: str) -> dict:
+    return composed(
+        "data=csv", f"data.path={table}", f"run_dir={run_dir}", "trainer.device=cpu", "trainer.max_epochs=null",
+        "trainer.max_steps=2", "data.batch_size=8", "data.val_fraction=0.2", "data.test_fraction=0.2", "floor=false",
+        *overrides,
+    )  # fmt: skip
+
+
+def check_run(run_dir: Path) -> None:
+    summary = json.loads((run_dir / "summary.json").read_text())
+    assert summary["steps"] == 2
+    assert 0 <= summary["test"]["accuracy"] <= 1
+    assert {"last.pt", "best.pt", "config.yaml", "metrics.jsonl"} <= {path.name for path in run_dir.iterdir()}
+    run = Run(run_dir, device="cpu")
+    assert run.evaluate("test")["accuracy"] == summary["test"]["accuracy"]
+    (answer,) = run.predict(["warm and late yes"])
+    assert answer["label"] in {"good", "bad"}
+    assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_trains_and_its_folder_opens_again(model, table, tmp_path):
+    train(shrunk(table, tmp_path / "run", f"model={model}"))
+    check_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS)
+def test_every_tokenizer_trains_and_its_folder_opens_again(tokenizer, table, tmp_path):
+    if tokenizer == "torchtext":
+        pytest.importorskip("torchtext", exc_type=(ImportError, OSError), reason="torchtext does not load here")
+    train(shrunk(table, tmp_path / "run", f"data/tokenizer={tokenizer}"))
+    check_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize("choice", [f"optim={o}" for o in OPTIMS] + [f"schedule={s}" for s in SCHEDULES])
+def test_every_optimiser_and_schedule_trains(choice, table, tmp_path):
+    train(shrunk(table, tmp_path / "run", choice))
+    check_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_composes_and_its_options_are_known(experiment):
+    check_config(composed(f"experiment={experiment}"))
+
+
+@pytest.mark.parametrize("data", ["imdb", "reviews"])
+def test_every_dataset_composes_and_its_options_are_known(data):
+    check_config(composed(f"data={data}"))
+
+
+def test_the_same_config_and_seed_give_the_same_numbers(table, tmp_path):
+    for name in ("a", "b"):
+        train(shrunk(table, tmp_path / name, "model=bilstm"))
+    first, second = (json.loads((tmp_path / name / "summary.json").read_text()) for name in ("a", "b"))
+    assert first["test"] == second["test"]
+    assert first["val"] == second["val"]
