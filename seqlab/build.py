@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch.optim import Optimizer
 
 from seqlab import schema
 from seqlab.baselines.text import floor as text_floor
 from seqlab.data.batching import BucketLoader
 from seqlab.data.labelled import LabelledText, load_labelled
-from seqlab.engine.progress import Progress
 from seqlab.engine.runtime import Runtime, make_runtime, seed_everything, tune_allocator
 from seqlab.engine.settings import Settings
-from seqlab.engine.tracker import Tracker
-from seqlab.engine.trainer import Trainer
 from seqlab.models import ClassificationHead, Embedding, Model
 from seqlab.types import DataSpec, InputError, Split, Task
 
@@ -68,7 +66,7 @@ def check_config(config: Config) -> None:
     schema.check("trainer", Settings, _without(config["trainer"], RUNTIME))
     schema.check("trainer", make_runtime, _only(config["trainer"], RUNTIME))
     schema.check("runtime", _runtime_options, config["runtime"])
-    Settings(**_without(config["trainer"], RUNTIME))
+    build_settings(config)
 
 
 def build_pipeline(config: Config) -> Any:
@@ -166,25 +164,14 @@ def build_schedule(config: Config) -> Any:
     return partial(function, **_without(node, ("_target_",)))
 
 
-def build_trainer(
-    config: Config, data: LabelledText, model: Model, task: Task, runtime: Runtime, tracker: Tracker, run_dir: Path
-) -> Trainer:
-    """The trainer with everything it works with."""
-    model.to(runtime.device)  # before the optimiser, whose fused form depends on the device
-    return Trainer(
-        model,
-        task,
-        schema.construct("optim", config["optim"], model=model),
-        build_schedule(config),
-        build_loader(config, data.train, data.spec.pad_id, shuffle=True),
-        build_loader(config, data.val, data.spec.pad_id, shuffle=False),
-        Settings(**_without(config["trainer"], RUNTIME)),
-        runtime=runtime,
-        tracker=tracker,
-        progress=Progress(),
-        run_dir=run_dir,
-        extra=identity(config, data),
-    )
+def build_optimizer(config: Config, model: Model) -> Optimizer:
+    """The optimiser; ``model`` stands on its device already, which decides whether there is a fused form."""
+    return schema.construct("optim", config["optim"], model=model)
+
+
+def build_settings(config: Config) -> Settings:
+    """Limits, clipping, when to look and when to save."""
+    return Settings(**_without(config["trainer"], RUNTIME))
 
 
 def identity(config: Config, data: LabelledText) -> dict[str, Any]:

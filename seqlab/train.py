@@ -30,7 +30,9 @@ def train(config: Mapping[str, Any]) -> Result:
     """
     from seqlab import build
     from seqlab.engine import checkpoint
+    from seqlab.engine.progress import Progress
     from seqlab.engine.tracker import Tracker
+    from seqlab.engine.trainer import Trainer
     from seqlab.models import summarize
     from seqlab.report import report
 
@@ -38,7 +40,11 @@ def train(config: Mapping[str, Any]) -> Result:
     runtime = build.build_runtime(config)
     data = build.build_data(config)
     task = build.build_task(config, data.spec)
-    model = build.build_model(config, data.spec, data.pipeline.tokens)
+    model = build.build_model(config, data.spec, data.pipeline.tokens).to(runtime.device)
+    optimizer = build.build_optimizer(config, model)
+    schedule = build.build_schedule(config)
+    train_loader = build.build_loader(config, data.train, data.spec.pad_id, shuffle=True)
+    val_loader = build.build_loader(config, data.val, data.spec.pad_id, shuffle=False)
     print(summarize(model), flush=True)
 
     resumed = None
@@ -51,7 +57,10 @@ def train(config: Mapping[str, Any]) -> Result:
     compose.save(config, run_dir / "config.yaml")
     tracker = Tracker(run_dir, resume_step=None if resumed is None else resumed["trainer"]["step"])
     try:
-        trainer = build.build_trainer(config, data, model, task, runtime, tracker, run_dir)
+        trainer = Trainer(
+            model, task, optimizer, schedule, train_loader, val_loader, build.build_settings(config),
+            runtime=runtime, tracker=tracker, progress=Progress(), run_dir=run_dir, extra=build.identity(config, data),
+        )  # fmt: skip
         if resumed is not None:
             trainer.load_state_dict(resumed)
         result = trainer.fit()
