@@ -42,10 +42,17 @@ def nb_svm(train: Split, test: Split, num_classes: int) -> np.ndarray:
 
     scores_of = present[1:] if len(present) == 2 else present
     weights, bias = _fit(matrix(train.tokens, features, base), train.targets, scores_of)
-    scores = np.concatenate([block @ weights + bias for block in _blocks(test.tokens, features, base)])
+    scores = np.concatenate([matrix(rows, features, base) @ weights + bias for rows in blocks(test.tokens)])
     if len(present) == 2:
         return present[(scores[:, 0] > 0).astype(np.int64)]
     return present[scores.argmax(axis=1)]
+
+
+def blocks(tokens: Ragged) -> Iterator[Ragged]:
+    """All rows in order, at most ``BLOCK`` at a time; at least one block, which may be empty."""
+    for start in range(0, max(len(tokens), 1), BLOCK):
+        offsets = tokens.offsets[start : start + BLOCK + 1]
+        yield Ragged(tokens.values[offsets[0] : offsets[-1]], offsets - offsets[0])
 
 
 def vocabulary(tokens: Ragged, base: int) -> np.ndarray:
@@ -76,16 +83,16 @@ def matrix(tokens: Ragged, features: np.ndarray, base: int) -> csr_matrix:
     """Which of ``features`` occur in which row: binary CSR ``(rows, features)``, float32 with int32 indices."""
     from scipy.sparse import csr_matrix
 
-    columns, counts = [np.empty(0, np.int32)], [np.zeros(1, np.int64)]
-    for start in range(0, len(tokens), BLOCK):
-        rows = [_row_keys(tokens[row], base) for row in range(start, min(start + BLOCK, len(tokens)))]
-        keys = np.concatenate(rows)
+    columns, counts = [], [np.zeros(1, np.int64)]
+    for block in blocks(tokens):
+        rows = [_row_keys(block[row], base) for row in range(len(block))]
+        keys = np.concatenate([np.empty(0, np.int64), *rows])
         at = np.searchsorted(features, keys).astype(np.int32)
         known = at < len(features)
         known[known] = features[at[known]] == keys[known]
         columns.append(at[known])
-        ends = np.cumsum([len(row) for row in rows])
-        counts.append(np.diff(np.concatenate([[0], np.cumsum(known)])[np.concatenate([[0], ends])]))
+        row_ends = np.cumsum([0, *map(len, rows)])
+        counts.append(np.diff(np.append(0, np.cumsum(known))[row_ends]))
     indices = np.concatenate(columns)
     indptr = np.cumsum(np.concatenate(counts)).astype(np.int32)
     return csr_matrix((np.ones(len(indices), np.float32), indices, indptr), shape=(len(tokens), len(features)))
@@ -95,13 +102,6 @@ def _row_keys(ids: np.ndarray, base: int) -> np.ndarray:
     """The distinct keys of one row, sorted."""
     first = ids.astype(np.int64) * (base + 1)
     return np.unique(np.concatenate([first, first[:-1] + ids[1:] + 1]))
-
-
-def _blocks(tokens: Ragged, features: np.ndarray, base: int) -> Iterator[csr_matrix]:
-    for start in range(0, len(tokens), BLOCK):
-        offsets = tokens.offsets[start : start + BLOCK + 1]
-        rows = Ragged(tokens.values[offsets[0] : offsets[-1]], offsets - offsets[0])
-        yield matrix(rows, features, base)
 
 
 def _fit(features: csr_matrix, targets: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

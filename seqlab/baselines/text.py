@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from seqlab.baselines.ngrams import nb_svm
-from seqlab.types import Split
+from seqlab.baselines.ngrams import blocks, nb_svm
+from seqlab.types import Ragged, Split
 
 log = logging.getLogger(__name__)
 
@@ -56,20 +56,25 @@ def naive_bayes(train: Split, test: Split, num_classes: int) -> np.ndarray:
     """
     V = 1 + int(max(train.tokens.values.max(initial=0), test.tokens.values.max(initial=0)))
     token_counts = np.zeros((num_classes, V))
-    for label in range(num_classes):
-        rows = np.repeat(train.targets == label, train.tokens.lengths)
-        token_counts[label] = np.bincount(train.tokens.values[rows], minlength=V)
+    done = 0
+    for rows in blocks(train.tokens):
+        classes = np.repeat(train.targets[done : done + len(rows)], rows.lengths)
+        token_counts += np.bincount(classes * V + rows.values, minlength=num_classes * V).reshape(num_classes, V)
+        done += len(rows)
     seen = token_counts.sum(axis=0) > 0
     likelihood = (token_counts + 1) / (token_counts.sum(axis=1, keepdims=True) + max(seen.sum(), 1))
     with np.errstate(divide="ignore"):  # log 0 = -inf is the prior of a class without rows
         prior = np.log(np.bincount(train.targets, minlength=num_classes) / len(train))
 
-    scores = np.empty((len(test), num_classes))
-    for label in range(num_classes):
-        evidence = np.where(seen, np.log(likelihood[label]), 0)
-        running = np.concatenate([[0.0], np.cumsum(evidence[test.tokens.values])])
-        scores[:, label] = prior[label] + np.diff(running[test.tokens.offsets])
-    return scores.argmax(axis=1)
+    evidence = np.where(seen, np.log(likelihood), 0)
+    return np.concatenate([(prior + _row_sums(evidence, rows)).argmax(axis=1) for rows in blocks(test.tokens)])
+
+
+def _row_sums(evidence: np.ndarray, rows: Ragged) -> np.ndarray:
+    """``(rows, classes)``: the evidence ``(classes, V)`` of each row's tokens, added up."""
+    running = np.zeros((len(rows.values) + 1, len(evidence)))
+    np.cumsum(evidence.T[rows.values], axis=0, out=running[1:])
+    return np.diff(running[rows.offsets], axis=0)
 
 
 def _read(path: Path, digest: str) -> dict[str, float] | None:
