@@ -19,6 +19,7 @@ from seqlab.data.labelled import LabelledText, load_labelled
 from seqlab.engine.runtime import Runtime, make_runtime, seed_everything, tune_allocator
 from seqlab.engine.settings import Settings
 from seqlab.models import ClassificationHead, Embedding, Model
+from seqlab.text.pipeline import TextPipeline, WordPipeline
 from seqlab.types import DataSpec, InputError, Split, Task
 
 Config = Mapping[str, Any]
@@ -69,30 +70,33 @@ def check_config(config: Config) -> None:
     build_settings(config)
 
 
-def build_pipeline(config: Config) -> Any:
+def build_pipeline(config: Config) -> TextPipeline:
     """The text pipeline that ``data.tokenizer`` describes, not yet fitted."""
     return schema.construct("data.tokenizer", config["data"]["tokenizer"])
 
 
 def build_data(config: Config) -> LabelledText:
     """Read the dataset (or its token cache), with its validation part and vocabulary."""
-    data = config["data"]
-    node = _without(data, PREPARING)
+    data = _read(config, build_pipeline(config))
+    if data.spec.task != config["task"]["name"]:
+        raise InputError(
+            f"data={data.name} is a {data.spec.task} dataset and task={config['task']['name']} does not fit it: "
+            "leave task= away, the dataset brings its own."
+        )
+    return data
+
+
+def _read(config: Config, pipeline: TextPipeline) -> LabelledText:
+    node = _without(config["data"], PREPARING)
     function = schema.locate(node["_target_"], "data")
     provided = {"cache_dir": cache_dir()} if "cache_dir" in schema.arguments(function) else {}
-    loaded = load_labelled(
+    return load_labelled(
         schema.construct("data", node, **provided),
-        build_pipeline(config),
-        val_fraction=data["val_fraction"],
+        pipeline,
+        val_fraction=config["data"]["val_fraction"],
         seed=config["seed"],
         cache_dir=cache_dir(),
     )
-    if loaded.spec.task != config["task"]["name"]:
-        raise InputError(
-            f"data={data['name']} is a {loaded.spec.task} dataset and task={config['task']['name']} does not fit it: "
-            "leave task= away, the dataset brings its own."
-        )
-    return loaded
 
 
 def check_same_data(saved: Mapping[str, Any], data: LabelledText) -> None:
@@ -116,7 +120,13 @@ def check_same_data(saved: Mapping[str, Any], data: LabelledText) -> None:
 
 
 def build_floor(config: Config, data: LabelledText) -> dict[str, float]:
-    """The honest baselines of the same data, from the same training part."""
+    """The honest baselines of the same data, from the same training part.
+
+    They always read words: characters or subwords would handicap methods that count.
+    """
+    words = WordPipeline()
+    if words.config() != data.pipeline.config():
+        data = _read(config, words)
     return text_floor(
         data.train, data.test, data.spec.num_classes, cache_dir=cache_dir() / "floors", digest=data.digest
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -94,8 +95,10 @@ def draw(
     # One curve says all of two classes.
     for label in range(1 if len(data.labels) == 2 else 0, len(data.labels)):
         tracker.pr_curve(f"test/{data.labels[label]}", targets == label, probabilities[:, label], step)
-    texts = [data.pipeline.decode(data.test.tokens[row]) for row in meter.index[:2000]]
-    table = example_table(texts, targets[:2000], probabilities[:2000], data.labels, EXAMPLES)
+    # Evaluation goes from long texts to short ones: take examples from all along the way.
+    seen = np.unique(np.linspace(0, len(targets) - 1, 2000).astype(int))
+    texts = [data.pipeline.decode(data.test.tokens[row]) for row in meter.index[seen]]
+    table = example_table(texts, targets[seen], probabilities[seen], data.labels, EXAMPLES)
     tracker.text("test/examples", table, step)
     if (weight := getattr(model.embedding, "weight", None)) is not None:
         tracker.embedding("embedding", weight[:PROJECTED], data.pipeline.tokens[:PROJECTED], step)
