@@ -1,0 +1,42 @@
+"""Benchmarks that report ratios against a named peer in one run: ``python scripts/benchmark.py --help``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
+
+
+@app.command()
+def text(
+    data_root: Annotated[Path, typer.Option(help="Folder of aclImdb_v1.tar.gz; else texts are made up.")] = Path(
+        os.environ.get("SEQLAB_DATA", "data")
+    ),
+    repeats: Annotated[int, typer.Option(help="Times each way is measured.")] = 3,
+    torchtext_python: Annotated[
+        str | None, typer.Option(help="Interpreter in which torchtext loads (scripts/torchtext_env.sh makes one).")
+    ] = None,
+) -> None:
+    """Raw reviews to vocabulary and ids: seqlab, a plain loop, torchtext; seconds and memory."""
+    from bench_text import main
+
+    main(data_root, repeats, torchtext_python)
+
+
+@app.command()
+def overhead(
+    steps: Annotated[int, typer.Option(help="Steps of each measurement.")] = 4000,
+    repeats: Annotated[int, typer.Option(help="Rounds; each measures every contestant beside the bare loop.")] = 5,
+) -> None:
+    """Steps per second of a tiny LSTM: seqlab's trainer, and Lightning where installed, as shares of a bare loop."""
+    from bench_overhead import main
+
+    main(steps, repeats)
+
+
+if __name__ == "__main__":
+    app()
