@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -13,9 +12,9 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 
 @app.command()
 def text(
-    data_root: Annotated[Path, typer.Option(help="Folder of aclImdb_v1.tar.gz; else texts are made up.")] = Path(
-        os.environ.get("SEQLAB_DATA", "data")
-    ),
+    data_root: Annotated[
+        Path, typer.Option(envvar="SEQLAB_DATA", help="Folder of aclImdb_v1.tar.gz; else texts are made up.")
+    ] = Path("data"),
     repeats: Annotated[int, typer.Option(help="Times each way is measured.")] = 3,
     torchtext_python: Annotated[
         str | None, typer.Option(help="Interpreter in which torchtext loads (scripts/torchtext_env.sh makes one).")
