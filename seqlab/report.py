@@ -86,7 +86,7 @@ def draw(
 ) -> None:
     """Fill TensorBoard's tabs: scalars, images, text, projector, HParams, precision-recall."""
     step = summary["steps"]
-    tracker.scalars({f"test/{name}": value for name, value in test.metrics.items()}, step)
+    tracker.scalars({f"test/{name}": value for name, value in test.metrics.items() if name != "accuracy"}, step)
     meter = test.meter
     assert isinstance(meter, ClassificationMeter)
     probabilities, targets = meter.probabilities, meter.targets
@@ -102,13 +102,18 @@ def draw(
     tracker.text("test/examples", table, step)
     if (weight := getattr(model.embedding, "weight", None)) is not None:
         tracker.embedding("embedding", weight[:PROJECTED], data.pipeline.tokens[:PROJECTED], step)
-    settings = {part: config[part] for part in ("model", "optim", "schedule", "trainer", "data", "seed")}
-    val = summary["val"]
-    tracker.hparams(
-        settings,
-        {"hparam/val_accuracy": val["accuracy"], "hparam/test_accuracy": test.metrics["accuracy"]},
-        step,
-    )
+    settings = {part: config[part] for part in ("data", "model", "optim", "schedule", "trainer", "seed")}
+    scores = {"test/accuracy": test.metrics["accuracy"], "val/best_accuracy": summary["val"]["accuracy"]}
+    tracker.hparams(_without_targets(settings), scores, step)
+
+
+def _without_targets(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Options alone: where a thing is imported from is no setting to compare runs by."""
+    return {
+        key: _without_targets(value) if isinstance(value, Mapping) else value
+        for key, value in node.items()
+        if key != "_target_"
+    }
 
 
 def show(summary: Mapping[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""Tasks: loss and metrics of one kind of question each; no parameters."""

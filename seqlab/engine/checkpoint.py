@@ -1,0 +1,167 @@
+"""Checkpoints: one file of plain data, written whole or not at all, read without running any code."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from seqlab.types import InputError
+
+FORMAT = "seqlab checkpoint"
+VERSION = 1
+
+
+class Stateful(Protocol):
+    """Anything that gives its state as plain data and takes it back."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        """Puts back what ``state_dict`` gave."""
+        ...
+
+
+def save(path: str | Path, state: Mapping[str, Any]) -> None:
+    """Writes ``state`` beside ``path``, syncs it to disk, then renames: a crash leaves the earlier file or the new one.
+
+    Args:
+        path: where to; its folder is made if it is not there.
+        state: numbers, strings, lists, dicts and tensors only, or it would not load again.
+
+    Raises:
+        InputError: the disk is full or the folder cannot be written; the earlier file stays as it was.
+    """
+    path = Path(path)
+    # One name, not a random one: what a killed run leaves behind is overwritten by the next.
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(unfinished, "wb") as file:
+            torch.save({"format": FORMAT, "version": VERSION, **state}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+        _sync_folder(path.parent)
+    except (OSError, RuntimeError) as error:  # torch's zip writer turns a failed write into a RuntimeError
+        cause = _os_error(error)
+        if cause is None:
+            raise
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        kept = "the earlier checkpoint is unharmed" if path.exists() else "there is no earlier one"
+        raise InputError(
+            f"Cannot write the checkpoint {path} ({cause.strerror or cause}); {kept}; "
+            "free space or choose another run_dir."
+        ) from error
+
+
+def load(path: str | Path) -> dict[str, Any]:
+    """Reads a checkpoint onto the CPU, under ``weights_only=True``.
+
+    Raises:
+        InputError: the file is missing, damaged, not ours, or of a later format.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"There is no checkpoint {path}; name a run folder that has trained up to its first save.")
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"{path} is damaged or no checkpoint at all; use the run's other checkpoint or train again.")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{path} holds more than plain data, so seqlab did not write it and will not load it."
+        ) from error
+    except (OSError, RuntimeError, EOFError, KeyError, ValueError) as error:
+        raise InputError(
+            f"{path} is damaged ({_first_line(error)}); use the run's other checkpoint or train again."
+        ) from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise InputError(f"{path} was not written by seqlab; name a run folder or a checkpoint of this project.")
+    if state["version"] > VERSION:
+        raise InputError(
+            f"{path} has checkpoint format {state['version']}, this seqlab reads up to {VERSION}; "
+            "install a newer seqlab."
+        )
+    return state
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    """Copies a checkpoint's ``model`` into ``model``, name by name, shape by shape.
+
+    Raises:
+        InputError: they are not the same model; the first difference is named, and the model is unchanged.
+    """
+    own = model.state_dict()
+    for name in sorted(own.keys() | weights.keys()):
+        if name not in weights or name not in own:
+            who = "model" if name in own else "checkpoint"
+            raise InputError(
+                f"The checkpoint is of another model: only the {who} has {name!r}; use the run's own config."
+            )
+        if own[name].shape != weights[name].shape:
+            theirs, ours = tuple(weights[name].shape), tuple(own[name].shape)
+            raise InputError(
+                f"The checkpoint is of another model: {name!r} is {theirs} there and {ours} here; "
+                "use the run's own config."
+            )
+    model.load_state_dict(weights)
+
+
+def states(parts: Mapping[str, Stateful | None]) -> dict[str, dict[str, Any] | None]:
+    """Each part's state under its name, None for a part that the run does without."""
+    return {name: None if part is None else part.state_dict() for name, part in parts.items()}
+
+
+def load_states(parts: Mapping[str, Stateful | None], state: Mapping[str, Any]) -> None:
+    """Gives each part its state back.
+
+    Raises:
+        InputError: a part is there only now or was there only then, or is of another kind.
+    """
+    for name, part in parts.items():
+        if (part is None) != (state[name] is None):
+            who = "this run" if state[name] is None else "the checkpoint"
+            raise InputError(f"Cannot resume: only {who} has state of {name!r}; resume with the run's own settings.")
+        try:
+            if part is not None:
+                part.load_state_dict(state[name])
+        except (ValueError, KeyError) as error:
+            raise InputError(
+                f"Cannot resume: the state of {name!r} does not fit ({_first_line(error)}); "
+                "resume with the run's own settings."
+            ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes the rename itself durable, where folders can be opened (not on Windows)."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _os_error(error: BaseException | None) -> OSError | None:
+    """The operating system's complaint behind an error, if there is one."""
+    while error is not None:
+        if isinstance(error, OSError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -1,0 +1,77 @@
+"""How far a run is, for whoever watches: a bar on a terminal, a line now and then elsewhere. Always on stderr."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+
+class Progress:
+    """Shows share done, loss, tokens per second and time left.
+
+    Whoever calls decides when: ``every`` says how many seconds to wait between two calls of ``show``, so that a step
+    pays for one comparison. A drawing thread would take the interpreter from the training ten times a second.
+
+    Args:
+        console: where to; standard error by default.
+        every: seconds between two shows; by default 1 on a terminal and 10 elsewhere.
+    """
+
+    def __init__(self, console: Console | None = None, every: float | None = None) -> None:
+        from rich.console import Console
+
+        self._console = console or Console(stderr=True, highlight=False)
+        self._live = self._console.is_terminal
+        self.every = every if every is not None else (1.0 if self._live else 10.0)
+        self._bar: Bar | None = None
+
+    def __enter__(self) -> Progress:
+        if self._live:
+            from rich.progress import BarColumn, Progress, TextColumn
+
+            text = "{task.percentage:3.0f} %  {task.fields[status]}"
+            self._bar = Progress(
+                BarColumn(12), TextColumn(text), console=self._console, auto_refresh=False, transient=True
+            )
+            self._bar.add_task("", total=1.0, status="")
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def show(self, share: float, epoch: int, step: int, loss: float, tokens_per_second: float, seconds: float) -> None:
+        """Draws the state of things.
+
+        Args:
+            share: how much of the run is over, 0 to 1.
+            epoch: counted from 1.
+            step: updates done.
+            loss: mean of late.
+            tokens_per_second: of late.
+            seconds: spent in training so far.
+        """
+        left = _clock(seconds * (1.0 - share) / share) if share > 0 else "?"
+        status = f"epoch {epoch}  step {step}  loss {loss:.4f}  {tokens_per_second:,.0f} tokens/s  {left} left"
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=share, status=status, refresh=True)
+        else:
+            self._console.print(f"{100 * share:3.0f} %  {status}", soft_wrap=True)
+
+    def message(self, text: str) -> None:
+        """One line that stays, above the bar where there is one."""
+        self._console.print(text, soft_wrap=True, markup=False)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

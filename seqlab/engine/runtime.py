@@ -1,0 +1,191 @@
+"""Where and how a run computes: device, precision, random states, threads, memory."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import random
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from seqlab.types import InputError
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+CPU = torch.device("cpu")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Device and precision of a run. ``precision`` is ``fp32``, ``bf16`` or ``fp16``: resolved, never ``auto``."""
+
+    device: torch.device = CPU
+    precision: str = "fp32"
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """A context in which forward passes compute in this precision; it may be entered again and again."""
+        if self.precision == "fp32":
+            return nullcontext()
+        dtype = torch.bfloat16 if self.precision == "bf16" else torch.float16
+        return torch.autocast(self.device.type, dtype=dtype)
+
+    def scaler(self) -> torch.amp.GradScaler | None:
+        """The loss scaler that fp16 needs; none otherwise."""
+        return torch.amp.GradScaler(self.device.type) if self.precision == "fp16" else None
+
+
+def make_runtime(device: str = "auto", precision: str = "auto") -> Runtime:
+    """Device and precision by name, checked against this machine."""
+    resolved = resolve_device(device)
+    return Runtime(resolved, resolve_precision(precision, resolved))
+
+
+def resolve_device(name: str = "auto") -> torch.device:
+    """``auto`` is CUDA where there is a GPU, else the CPU; MPS has to be asked for by name."""
+    if name not in DEVICES:
+        raise InputError(f"trainer.device is {name!r}; choose one of {', '.join(DEVICES)}.")
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        why = "this PyTorch is built without CUDA" if torch.version.cuda is None else "PyTorch finds no usable GPU"
+        raise InputError(f"trainer.device=cuda, but {why}; set trainer.device=cpu or install a CUDA build of PyTorch.")
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise InputError("trainer.device=mps, but Metal is not available here; set trainer.device=cpu.")
+    return torch.device(name)
+
+
+def resolve_precision(name: str, device: torch.device) -> str:
+    """``auto`` is bf16 where the processor computes in it natively and a small LSTM really runs, else fp32.
+
+    Autocast on CPUs differs by layer and by processor, so the question is put to the machine. fp16 is for CUDA.
+    """
+    if name not in PRECISIONS:
+        raise InputError(f"trainer.precision is {name!r}; choose one of {', '.join(PRECISIONS)}.")
+    if name == "auto":
+        return "bf16" if _native_bf16(device) and _lstm_runs(device.type, torch.bfloat16) else "fp32"
+    if name == "fp16" and device.type != "cuda":
+        raise InputError(f"trainer.precision=fp16 needs a CUDA device, this is {device.type}; choose bf16 or fp32.")
+    if name == "bf16" and not _lstm_runs(device.type, torch.bfloat16):
+        raise InputError(
+            f"trainer.precision=bf16, but an LSTM does not run in bf16 on this {device.type}; choose fp32."
+        )
+    return name
+
+
+def seed_everything(seed: int) -> None:
+    """Seeds Python's, NumPy's and torch's global generators (every device's)."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def random_state() -> dict[str, Any]:
+    """All global random states as plain data that loads under ``weights_only=True``."""
+    name, keys, position, has_gauss, gauss = np.random.get_state()
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "python": random.getstate(),
+        "numpy": [str(name), np.asarray(keys).tolist(), int(position), int(has_gauss), float(gauss)],
+    }
+
+
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Puts back what ``random_state`` gave; CUDA's only where as many GPUs are there."""
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    name, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((name, np.array(keys, np.uint32), position, has_gauss, cached))
+
+
+def tune_allocator(megabytes: int = 64) -> bool:
+    """Lets glibc keep freed blocks up to this size instead of handing each back to the kernel; says if it did.
+
+    An LSTM's activations are a few MB each and are freed and taken again every step: unmapped, they cost page faults
+    each time. The threshold is bounded because kept blocks of ragged shapes fragment and resident memory grows.
+    Not glibc: nothing happens. 0 leaves the allocator alone.
+    """
+    if megabytes <= 0 or platform.libc_ver()[0] != "glibc":
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of malloc.h
+    size = megabytes * 2**20
+    largest_everywhere = 32 * 2**20  # what older releases of glibc accept at most
+    kept = mallopt(mmap_threshold, size) or mallopt(mmap_threshold, largest_everywhere)
+    return bool(kept and mallopt(trim_threshold, 2 * size))
+
+
+def peak_memory() -> int:
+    """The largest resident size of this process so far, in bytes; 0 where the system does not tell (Windows)."""
+    if sys.platform == "win32":
+        return 0
+    status = Path("/proc/self/status")
+    if status.exists():  # getrusage's maximum survives exec, so a child would report its parent's
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    import resource  # POSIX only
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def versions() -> dict[str, str]:
+    """What the numbers of a run depend on, by name."""
+    from seqlab import __version__
+
+    found = {
+        "seqlab": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "threads": str(torch.get_num_threads()),
+        "platform": platform.platform(),
+    }
+    if torch.cuda.is_available():
+        found |= {"cuda": str(torch.version.cuda), "gpu": torch.cuda.get_device_name()}
+    return found
+
+
+def _native_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False) if _torch_at_least(2, 5) else _ampere()
+    if device.type == "cpu":
+        # Private names, absent from some releases: then there is no evidence, and fp32 is always right.
+        probes = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+        return any(probe() for probe in probes if probe is not None)
+    return False
+
+
+def _torch_at_least(major: int, minor: int) -> bool:
+    return tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (major, minor)
+
+
+def _ampere() -> bool:
+    return torch.cuda.get_device_capability() >= (8, 0)
+
+
+@cache
+def _lstm_runs(device: str, dtype: torch.dtype) -> bool:
+    """Whether a small LSTM goes forward and backward under autocast with finite answers; leaves random states alone."""
+    with torch.random.fork_rng():
+        lstm = nn.LSTM(8, 8, batch_first=True).to(device)
+        inputs = torch.randn(2, 3, 8, device=device)
+        try:
+            with torch.autocast(device, dtype=dtype):
+                outputs, _ = lstm(inputs)
+            outputs.float().sum().backward()
+        except RuntimeError:
+            return False
+    return bool(outputs.isfinite().all())

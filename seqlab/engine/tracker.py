@@ -1,0 +1,160 @@
+"""What a run leaves to read: TensorBoard events, ``metrics.jsonl`` and ``summary.json``, the same numbers in all."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from seqlab.types import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Tracker:
+    """Writes one run folder. Only one live tracker may write a folder.
+
+    Args:
+        run_dir: the run's folder; made if it is not there.
+        resume_step: the step of the checkpoint that the run continues from: what was written after it is taken
+            back, because it will be written again. None begins a new run.
+    """
+
+    def __init__(self, run_dir: str | Path, resume_step: int | None = None) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.run_dir = Path(run_dir)
+        try:
+            self.run_dir.mkdir(parents=True, exist_ok=True)
+            if resume_step is not None:
+                _truncate(self.run_dir / "metrics.jsonl", resume_step)
+            self._lines = open(self.run_dir / "metrics.jsonl", "a", encoding="utf-8")  # noqa: SIM115
+            purge = None if resume_step is None else resume_step + 1
+            self._writer = SummaryWriter(str(self.run_dir), purge_step=purge, flush_secs=30)
+        except OSError as error:
+            raise InputError(
+                f"Cannot write the run folder {self.run_dir} ({error.strerror}); choose another run_dir."
+            ) from error
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """All numbers of one moment: one line of ``metrics.jsonl`` and one TensorBoard event, not one each."""
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        now = time.time()
+        summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
+        self._file_writer.add_summary(summary, step, now)
+        line = {"step": step, "time": round(now, 3)} | {tag: _plain(value) for tag, value in values.items()}
+        self._lines.write(json.dumps(line) + "\n")
+        self._lines.flush()
+
+    def hparams(self, params: Mapping[str, Any], metrics: Mapping[str, float], step: int = 0) -> None:
+        """Fills the HParams tab for this very run (torch's ``add_hparams`` would add a second one).
+
+        Args:
+            params: nested or flat settings; a nested key becomes ``outer.inner``, a list its text. Give every run of
+                a comparison the same keys: TensorBoard shows those of the first.
+            metrics: the run's final numbers, also written as scalars.
+            step: where those scalars stand.
+        """
+        from torch.utils.tensorboard.summary import hparams
+
+        for summary in hparams(_flat(params), dict(metrics)):
+            self._file_writer.add_summary(summary)
+        for tag, value in metrics.items():
+            self._writer.add_scalar(tag, value, step)
+
+    def text(self, tag: str, markdown: str, step: int = 0) -> None:
+        """Markdown in the text tab."""
+        self._writer.add_text(tag, markdown, step)
+
+    def figure(self, tag: str, figure: Figure, step: int = 0) -> None:
+        """A matplotlib figure in the images tab; it is closed."""
+        self._writer.add_figure(tag, figure, step)
+
+    def embedding(self, tag: str, matrix: Tensor, tokens: Sequence[str], step: int = 0) -> None:
+        """Rows of ``matrix`` ``(V, E)`` in the projector, named by ``tokens``."""
+        # repr: the metadata file is raw TSV, which a token that is a line break or a tab would tear apart.
+        self._writer.add_embedding(
+            matrix.detach().float().cpu(), metadata=[repr(token) for token in tokens], global_step=step, tag=tag
+        )
+
+    def pr_curve(self, tag: str, targets: np.ndarray, probabilities: np.ndarray, step: int = 0) -> None:
+        """Precision over recall of one class: ``targets`` ``(N,)`` of 0 and 1, ``probabilities`` ``(N,)``."""
+        self._writer.add_pr_curve(tag, targets, probabilities, step)
+
+    def summary(self, values: Mapping[str, Any]) -> None:
+        """Writes ``summary.json``, whole or not at all."""
+        path = self.run_dir / "summary.json"
+        unfinished = path.with_name(".summary.json.unfinished")
+        with open(unfinished, "w", encoding="utf-8") as file:
+            json.dump(_plain(values), file, indent=2, ensure_ascii=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+
+    def flush(self) -> None:
+        """Brings everything written so far to the files."""
+        self._lines.flush()
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Flushes and ends; the tracker cannot be used after."""
+        self._lines.close()
+        self._writer.close()
+
+    @property
+    def _file_writer(self) -> Any:
+        return self._writer._get_file_writer()
+
+
+def _truncate(path: Path, step: int) -> None:
+    """Keeps the lines up to ``step``; a line that a crash cut short ends the file."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            break
+        if row["step"] <= step:
+            kept.append(line + "\n")
+    unfinished = path.with_name(".metrics.jsonl.unfinished")
+    with open(unfinished, "w", encoding="utf-8") as file:
+        file.writelines(kept)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(unfinished, path)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, bool | int | float | str]:
+    """Nested settings as TensorBoard takes them: one level, no lists, no None."""
+    flat: dict[str, bool | int | float | str] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value if isinstance(value, bool | int | float | str) else str(value)
+    return flat
+
+
+def _plain(value: Any) -> Any:
+    """As strict JSON has it: it knows neither NaN nor infinities, nor NumPy's numbers."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
