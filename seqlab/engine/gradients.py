@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from seqlab.types import Batch, InputError
 
-
 SMALL = 2**16
 """So many entries are copied together in less time than it takes to call torch once for each tensor."""
 
