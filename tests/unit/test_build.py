@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from seqlab.build import make_run_dir
+from seqlab.errors import InputError
+
+
+def config(tmp_path, **changes):
+    return {"runs": str(tmp_path), "run_dir": None, "data": {"name": "d"}, "model": {"name": "m"}, **changes}
+
+
+def test_runs_that_start_in_one_instant_get_folders_of_their_own(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        folders = list(pool.map(lambda _: make_run_dir(config(tmp_path)), range(32)))
+    assert len(set(folders)) == 32
+    assert all(folder.is_dir() for folder in folders)
+
+
+def test_a_folder_of_ones_own_choice_must_be_new(tmp_path):
+    chosen = config(tmp_path, run_dir=str(tmp_path / "mine"))
+    assert make_run_dir(chosen) == tmp_path / "mine"
+    with pytest.raises(InputError, match=r"exists already: name a new folder, or continue it with resume="):
+        make_run_dir(chosen)
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="No run folder can be made"):
+        make_run_dir(config(tmp_path, runs=str(tmp_path / "file")))

@@ -1,0 +1,163 @@
+"""The commands over a run folder, and the command line's own mistakes, as a person meets them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from seqlab.cli import app
+from seqlab.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+ROWS = [("good clean fun", "yes"), ("bad dull noise", "no"), ("fun and good", "yes"), ("dull and bad", "no")] * 6
+
+
+def train(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "train.py"), *words]
+    environment = {"SEQLAB_CACHE": str(cwd / "cache"), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory) -> Path:
+    home = tmp_path_factory.mktemp("home")
+    lines = ["text,label", *(f"{text} {row},{label}" for row, (text, label) in enumerate(ROWS))]
+    (home / "texts.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return home
+
+
+@pytest.fixture(scope="session")
+def run_dir(home) -> Path:
+    done = train("data=csv", "data.path=texts.csv", "data.batch_size=4", "data.epochs=6", cwd=home)
+    assert done.returncode == 0, done.stderr
+    return home / done.stdout.splitlines()[-1]
+
+
+@pytest.fixture
+def invoke(home, monkeypatch):
+    monkeypatch.chdir(home)  # the run's config names its data relative to where it was trained
+    monkeypatch.setenv("SEQLAB_CACHE", str(home / "cache"))
+    runner = CliRunner()
+    return lambda *words, input=None: runner.invoke(app, [str(word) for word in words], input=input)
+
+
+def test_the_last_line_of_a_training_is_its_folder(run_dir):
+    names = {path.name for path in run_dir.iterdir()}
+    assert {"config.yaml", "metrics.jsonl", "summary.json", "last.pt", "best.pt"} <= names
+    assert run_dir.parent.name == "lstm"
+    assert run_dir.parent.parent.name == "csv"
+
+
+def test_a_summary_holds_what_machines_ask_for(run_dir):
+    summary = json.loads((run_dir / "summary.json").read_text())
+    wanted = {"task", "params", "seconds", "val", "test", "floor", "tokens_per_second", "padding", "device", "versions"}
+    assert wanted | {"seed"} <= summary.keys()
+    assert set(summary["floor"]) == {"majority", "naive_bayes", "nb_svm"}
+    assert 0 <= summary["padding"] < 1
+
+
+def test_evaluate_measures_again_what_the_training_measured(invoke, run_dir):
+    answer = invoke("evaluate", run_dir, "--split", "test", "--json")
+    assert answer.exit_code == 0, answer.output
+    assert json.loads(answer.stdout) == json.loads((run_dir / "summary.json").read_text())["test"]
+
+
+def test_predict_answers_with_probabilities(invoke, run_dir):
+    answer = invoke("predict", run_dir, "good fun", "bad noise", "--json")
+    assert answer.exit_code == 0, answer.output
+    rows = [json.loads(line) for line in answer.stdout.splitlines()]
+    assert [row["label"] for row in rows] == ["yes", "no"]
+    assert all(sum(row["probabilities"].values()) == pytest.approx(1) for row in rows)
+
+
+def test_predict_reads_standard_input_and_does_not_mind_company(invoke, run_dir):
+    together = invoke("predict", run_dir, "-", "--json", input="good fun\n\nbad noise and much more of it\n")
+    alone = invoke("predict", run_dir, "good fun", "--json")
+    rows = [json.loads(line) for line in together.stdout.splitlines()]
+    assert len(rows) == 3
+    assert rows[0]["probabilities"]["yes"] == pytest.approx(json.loads(alone.stdout)["probabilities"]["yes"], abs=5e-3)
+
+
+def test_runs_lists_runs(invoke, run_dir, home):
+    answer = invoke("runs", home / "runs")
+    assert answer.exit_code == 0
+    assert "seconds" in answer.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["evaluate", "nowhere"], "nowhere is not a run folder"),
+        (["runs", "nowhere"], "nowhere holds no finished run"),
+    ],
+)
+def test_a_wrong_folder_is_one_sentence(invoke, words, sentence):
+    answer = invoke(*words)
+    assert isinstance(answer.exception, InputError)
+    assert sentence in str(answer.exception)
+
+
+def test_an_unknown_split_is_one_sentence(invoke, run_dir):
+    answer = invoke("evaluate", run_dir, "--split", "tset")
+    assert "did you mean 'test'?" in str(answer.exception)
+
+
+def test_a_run_whose_data_changed_is_not_measured(invoke, run_dir, home):
+    table = home / "texts.csv"
+    kept = table.read_text()
+    try:
+        table.write_text(kept + "something new,yes\nsomething else,no\n")
+        answer = invoke("evaluate", run_dir)
+        assert "is not what the run was trained on" in str(answer.exception)
+    finally:
+        table.write_text(kept)
+
+
+def test_a_folder_that_names_foreign_code_is_not_built(run_dir, tmp_path):
+    import torch
+
+    from seqlab.engine import checkpoint
+    from seqlab.run import Run
+
+    saved = checkpoint.load(run_dir / "best.pt")
+    saved["config"]["model"]["_target_"] = "os.path.join"
+    torch.save(saved, tmp_path / "best.pt")
+    with pytest.raises(InputError, match="outside seqlab"):
+        Run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["modle=gru"], "error: modle: there is no such option; did you mean 'model'?"),
+        (["optim.lr=abc"], "error: optim.lr must be a number, not 'abc'."),
+        (["data=csv", "data.path=texts.csv", "data.label_column=lable"], "lable"),
+        (["data=csv", "data.path=none.csv"], "none.csv"),
+        (["data=imdb", "data.download=false", "data.root=none"], "aclImdb_v1.tar.gz"),
+        (["runs=texts.csv", "data=csv", "data.path=texts.csv"], "No run folder can be made under texts.csv"),
+        (["resume=none"], "none/config.yaml does not exist"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_one_sentence_and_status_2(words, sentence, home):
+    done = train(*words, cwd=home)
+    assert done.returncode == 2
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert sentence in errors[0]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_resume_with_another_model_shows_the_difference(run_dir, home):
+    done = train(f"resume={run_dir}", "model.hidden_size=64", cwd=home)
+    assert done.returncode == 2
+    assert "model.hidden_size was 128, is 64" in done.stderr
+
+
+def test_help_is_quick_for_it_leaves_torch_alone(home):
+    code = "import sys, seqlab.cli, seqlab.train; assert 'torch' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0
