@@ -68,7 +68,7 @@ class Progress:
 
     def message(self, text: str) -> None:
         """One line that stays, above the bar where there is one."""
-        self._console.print(text, soft_wrap=True, markup=False)
+        self._console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
 def _clock(seconds: float) -> str:
