@@ -24,9 +24,9 @@ from seqlab.types import DataSpec, InputError, Split, Task
 
 Config = Mapping[str, Any]
 
-BATCHING = ("batch_size", "max_batch_tokens", "max_length", "truncate")
+BATCHING = ("batch_size", "max_batch_tokens", "max_length", "truncate", "round_to")
 """Keys of ``data`` that say how batches are made."""
-PREPARING = ("name", "tokenizer", "val_fraction", "epochs", *BATCHING)
+PREPARING = ("name", "tokenizer", "val_fraction", "epochs", "eval_max_length", *BATCHING)
 """Keys of ``data`` that are not the source's own."""
 
 RUNTIME = ("device", "precision")
@@ -58,6 +58,8 @@ def check_config(config: Config) -> None:
     _check_node("data", _without(data, PREPARING), ("cache_dir",))
     _check_node("data.tokenizer", data["tokenizer"])
     schema.check("data", BucketLoader, _only(data, BATCHING), ("split", "pad_id", "seed", "shuffle"))
+    if not schema.accepts(data["eval_max_length"], int | None):
+        raise InputError(f"data.eval_max_length must be a whole number or null, not {data['eval_max_length']!r}.")
     _check_node("model", _without(model, ("name", "embedding", "head")), ("input_size",))
     schema.check("model.embedding", Embedding, model["embedding"], ("vocab_size", "pad_id", "tokens"))
     schema.check("model.head", ClassificationHead, model["head"], ("input_size", "num_classes"))
@@ -133,8 +135,10 @@ def build_floor(config: Config, data: LabelledText) -> dict[str, float]:
 
 
 def build_loader(config: Config, split: Split, pad_id: int, *, shuffle: bool) -> BucketLoader:
-    """Batches of one split; evaluation order is fixed."""
+    """Batches of one split: shuffled to learn from; otherwise to measure, in a fixed order and maybe at more length."""
     batching = _only(config["data"], BATCHING)
+    if not shuffle and config["data"]["eval_max_length"] is not None:
+        batching["max_length"] = config["data"]["eval_max_length"]
     return BucketLoader(split, pad_id=pad_id, seed=config["seed"], shuffle=shuffle, **batching)
 
 
