@@ -32,6 +32,8 @@ class Tracker:
         from torch.utils.tensorboard import SummaryWriter
 
         self.run_dir = Path(run_dir)
+        self._waiting: list[tuple[dict[str, float], int, float]] = []
+        self._handed_on = 0.0
         try:
             self.run_dir.mkdir(parents=True, exist_ok=True)
             if resume_step is not None:
@@ -45,15 +47,15 @@ class Tracker:
             ) from error
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
-        """All numbers of one moment: one line of ``metrics.jsonl`` and one TensorBoard event, not one each."""
-        from tensorboard.compat.proto.summary_pb2 import Summary
+        """All numbers of one moment: one line of ``metrics.jsonl`` and one TensorBoard event, not one each.
 
+        They are handed on at most once a second: TensorBoard's writer is a thread, and waking it takes the interpreter
+        from the training. Rows that come seldom go at once; ``flush``, and so every checkpoint, hands all on.
+        """
         now = time.time()
-        summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
-        self._file_writer.add_summary(summary, step, now)
-        line = {"step": step, "time": round(now, 3)} | {tag: _plain(value) for tag, value in values.items()}
-        self._lines.write(json.dumps(line) + "\n")
-        self._lines.flush()
+        self._waiting.append((dict(values), step, now))
+        if now - self._handed_on >= 1.0:
+            self._hand_on(now)
 
     def hparams(self, params: Mapping[str, Any], metrics: Mapping[str, float], step: int = 0) -> None:
         """Fills the HParams tab for this very run (torch's ``add_hparams`` would add a second one).
@@ -103,13 +105,27 @@ class Tracker:
 
     def flush(self) -> None:
         """Brings everything written so far to the files."""
+        self._hand_on(time.time())
         self._lines.flush()
         self._writer.flush()
 
     def close(self) -> None:
         """Flushes and ends; the tracker cannot be used after."""
+        self.flush()
         self._lines.close()
         self._writer.close()
+
+    def _hand_on(self, now: float) -> None:
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        for values, step, moment in self._waiting:
+            summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
+            self._file_writer.add_summary(summary, step, moment)
+            line = {"step": step, "time": round(moment, 3)} | {tag: _plain(value) for tag, value in values.items()}
+            self._lines.write(json.dumps(line) + "\n")
+        self._lines.flush()
+        self._waiting.clear()
+        self._handed_on = now
 
     @property
     def _file_writer(self) -> Any:
