@@ -18,7 +18,7 @@ from seqlab.data.batching import BucketLoader
 from seqlab.data.labelled import LabelledText, load_labelled
 from seqlab.engine.runtime import Runtime, make_runtime, seed_everything, tune_allocator
 from seqlab.engine.settings import Settings
-from seqlab.models import ClassificationHead, Embedding, Model
+from seqlab.models import ClassificationHead, Embedding, Model, NgramReader
 from seqlab.text.pipeline import TextPipeline, WordPipeline
 from seqlab.types import DataSpec, InputError, Split, Task
 
@@ -29,6 +29,8 @@ BATCHING = ("batch_size", "max_batch_tokens", "max_length", "truncate", "round_t
 PREPARING = ("name", "tokenizer", "val_fraction", "epochs", "eval_max_length", *BATCHING)
 """Keys of ``data`` that are not the source's own."""
 
+PARTS = ("name", "embedding", "head", "ngrams", "tail", "vote")
+"""Keys of ``model`` that are not the encoder's own."""
 RUNTIME = ("device", "precision")
 """Keys of ``trainer`` that say where it computes."""
 
@@ -53,6 +55,9 @@ def check_config(config: Config) -> None:
     data, model = config["data"], config["model"]
     if not schema.accepts(config["seed"], int) or config["seed"] < 0:
         raise InputError(f"seed must be a whole number from 0 up, not {config['seed']!r}.")
+    for key in ("test", "floor"):
+        if not schema.accepts(config[key], bool):
+            raise InputError(f"{key} must be true or false, not {config[key]!r}.")
     if not schema.accepts(data["val_fraction"], float) or not 0 < data["val_fraction"] < 1:
         raise InputError(f"data.val_fraction must be a number between 0 and 1, not {data['val_fraction']!r}.")
     _check_node("data", _without(data, PREPARING), ("cache_dir",))
@@ -60,9 +65,12 @@ def check_config(config: Config) -> None:
     schema.check("data", BucketLoader, _only(data, BATCHING), ("split", "pad_id", "seed", "shuffle"))
     if not schema.accepts(data["eval_max_length"], int | None):
         raise InputError(f"data.eval_max_length must be a whole number or null, not {data['eval_max_length']!r}.")
-    _check_node("model", _without(model, ("name", "embedding", "head")), ("input_size",))
+    _check_node("model", _without(model, PARTS), ("input_size",))
     schema.check("model.embedding", Embedding, model["embedding"], ("vocab_size", "pad_id", "tokens"))
     schema.check("model.head", ClassificationHead, model["head"], ("input_size", "num_classes"))
+    schema.check("model", Model, _only(model, ("tail", "vote")), ("embedding", "encoder", "head", "ngrams"))
+    if model["ngrams"] is not None:
+        schema.check("model.ngrams", NgramReader, model["ngrams"], ("num_classes",))
     _check_node("task", _without(config["task"], ("name",)), ("num_classes", "labels"))
     _check_node("optim", config["optim"], ("model",))
     _check_node("schedule", config["schedule"], ("progress",))
@@ -148,15 +156,26 @@ def build_task(config: Config, spec: DataSpec) -> Task:
     return schema.construct("task", node, num_classes=spec.num_classes, labels=spec.labels)
 
 
-def build_model(config: Config, spec: DataSpec, tokens: Sequence[str]) -> Model:
-    """Embedding, encoder and head joined, initial weights drawn from ``seed``; ``tokens`` names the ids."""
+def build_model(config: Config, spec: DataSpec, tokens: Sequence[str], train: Split | None = None) -> Model:
+    """Embedding, encoder and head joined, initial weights drawn from ``seed``.
+
+    Args:
+        config: the whole config.
+        spec: sizes that the data knows.
+        tokens: names of the ids, for pre-trained vectors.
+        train: the part that a reader of n-grams counts; None where a checkpoint brings its counts.
+    """
     node = config["model"]
     seed_everything(config["seed"])
     embedding = Embedding(vocab_size=spec.vocab_size, pad_id=spec.pad_id, tokens=tokens, **node["embedding"])
-    encoder_node = _without(node, ("name", "embedding", "head"))
-    encoder = schema.construct("model", encoder_node, input_size=embedding.output_size)
+    encoder = schema.construct("model", _without(node, PARTS), input_size=embedding.output_size)
     head = ClassificationHead(input_size=encoder.output_size, num_classes=spec.num_classes, **node["head"])
-    return Model(embedding, encoder, head)
+    ngrams = None
+    if node["ngrams"] is not None:
+        ngrams = NgramReader(num_classes=spec.num_classes, **node["ngrams"])
+        if train is not None:
+            ngrams.fit(train)
+    return Model(embedding, encoder, head, ngrams, node["tail"], node["vote"])
 
 
 def build_runtime(config: Config) -> Runtime:

@@ -36,12 +36,13 @@ def report(
     tracker: Tracker,
     result: Result,
 ) -> dict[str, Any]:
-    """Measure the best weights on test, put the floor beside them, and write it all to the run folder."""
+    """Measure the best weights on test (on validation with ``test=false``), put the floor beside them, write it all."""
     run_dir = tracker.run_dir
     best = checkpoint.load(run_dir / "best.pt")
     checkpoint.load_weights(model, best["model"])
-    loader = build.build_loader(config, data.test, data.spec.pad_id, shuffle=False)
-    test = evaluate(model, loader, task, device=runtime.device, autocast=runtime.autocast())
+    split = "test" if config["test"] else "val"
+    loader = build.build_loader(config, getattr(data, split), data.spec.pad_id, shuffle=False)
+    found = evaluate(model, loader, task, device=runtime.device, autocast=runtime.autocast())
     peak = peak_memory()
     floor = build.build_floor(config, data) if config["floor"] else {}
     params = sum(p.numel() for p in model.parameters())
@@ -51,15 +52,15 @@ def report(
         "model": config["model"]["name"],
         "monitor": task.monitor,
         "params": params,
-        "seconds": result.seconds + result.eval_seconds + test.seconds,
+        "seconds": result.seconds + result.eval_seconds + found.seconds,
         "train_seconds": result.seconds,
         "val_seconds": result.eval_seconds,
-        "test_seconds": test.seconds,
+        "test_seconds": found.seconds if split == "test" else 0.0,
         "steps": result.steps,
         "best_step": result.best_step,
         "stopped_by": result.stopped_by,
         "val": result.best_metrics,
-        "test": test.metrics,
+        "test": found.metrics if split == "test" else {},
         "floor": floor,
         "tokens_per_second": result.tokens_per_second,
         "padding": result.padding,
@@ -69,7 +70,7 @@ def report(
         "versions": versions(),
         "seed": config["seed"],
     }
-    draw(config, data, model, tracker, test, summary)
+    draw(config, data, model, tracker, split, found, summary)
     tracker.summary(summary)
     show(summary)
     print(f"TensorBoard: tensorboard --logdir {run_dir}")
@@ -81,29 +82,33 @@ def draw(
     data: LabelledText,
     model: Model,
     tracker: Tracker,
-    test: Evaluation,
+    split: str,
+    found: Evaluation,
     summary: Mapping[str, Any],
 ) -> None:
     """Fill TensorBoard's tabs: scalars, images, text, projector, HParams, precision-recall."""
     step = summary["steps"]
-    tracker.scalars({f"test/{name}": value for name, value in test.metrics.items() if name != "accuracy"}, step)
-    meter = test.meter
+    if split == "test":
+        tracker.scalars({f"test/{name}": value for name, value in found.metrics.items() if name != "accuracy"}, step)
+    meter = found.meter
     assert isinstance(meter, ClassificationMeter)
     probabilities, targets = meter.probabilities, meter.targets
-    tracker.figure("test/confusion", confusion_figure(targets, probabilities.argmax(axis=1), data.labels), step)
-    tracker.figure("test/precision_recall", precision_recall_figure(targets, probabilities, data.labels), step)
+    tracker.figure(f"{split}/confusion", confusion_figure(targets, probabilities.argmax(axis=1), data.labels), step)
+    tracker.figure(f"{split}/precision_recall", precision_recall_figure(targets, probabilities, data.labels), step)
     # One curve says all of two classes.
     for label in range(1 if len(data.labels) == 2 else 0, len(data.labels)):
-        tracker.pr_curve(f"test/{data.labels[label]}", targets == label, probabilities[:, label], step)
+        tracker.pr_curve(f"{split}/{data.labels[label]}", targets == label, probabilities[:, label], step)
     # Evaluation goes from long texts to short ones: take examples from all along the way.
     seen = np.unique(np.linspace(0, len(targets) - 1, 2000).astype(int))
-    texts = [data.pipeline.decode(data.test.tokens[row]) for row in meter.index[seen]]
+    texts = [data.pipeline.decode(getattr(data, split).tokens[row]) for row in meter.index[seen]]
     table = example_table(texts, targets[seen], probabilities[seen], data.labels, EXAMPLES)
-    tracker.text("test/examples", table, step)
+    tracker.text(f"{split}/examples", table, step)
     if (weight := getattr(model.embedding, "weight", None)) is not None:
         tracker.embedding("embedding", weight[:PROJECTED], data.pipeline.tokens[:PROJECTED], step)
     settings = {part: config[part] for part in ("data", "model", "optim", "schedule", "trainer", "seed")}
-    scores = {"test/accuracy": test.metrics["accuracy"], "val/best_accuracy": summary["val"]["accuracy"]}
+    scores = {"val/best_accuracy": summary["val"]["accuracy"]}
+    if split == "test":
+        scores["test/accuracy"] = found.metrics["accuracy"]
     tracker.hparams(_without_targets(settings), scores, step)
 
 
@@ -121,7 +126,8 @@ def show(summary: Mapping[str, Any]) -> None:
     monitor = summary["monitor"]
     table = Table("", monitor, title=f"{summary['model']} on {summary['data']}")
     table.add_row("validation", f"{summary['val'][monitor]:.4f}")
-    table.add_row("test", f"{summary['test'][monitor]:.4f}", style="bold")
+    if summary["test"]:
+        table.add_row("test", f"{summary['test'][monitor]:.4f}", style="bold")
     for name, value in summary["floor"].items():
         table.add_row(f"floor: {name.replace('_', ' ')}", f"{value:.4f}", style="dim")
     console = Console()

@@ -94,6 +94,8 @@ def _layers(model: Model) -> dict[str, nn.Module]:
     else:
         layers["encoder"] = model.encoder
     layers |= {f"head.{name}": part for name, part in model.head.named_children()}
+    if model.ngrams is not None:
+        layers["ngrams"] = model.ngrams
     return layers
 
 

@@ -36,11 +36,18 @@ class Classification:
         self.label_smoothing = label_smoothing
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Sum of cross-entropies over the batch, in nats and in float32 whatever the model computes in."""
+        """Sum of cross-entropies over the batch, in nats and in float32 whatever the model computes in.
+
+        Where several readers answer for themselves, ``(K, B, V)``, each has its own loss and the sum is descended.
+        """
         logits: Tensor = model(batch.inputs, batch.lengths).float()
         smoothing = self.label_smoothing if model.training else 0.0
-        total = F.cross_entropy(logits, batch.targets, reduction="sum", label_smoothing=smoothing)
-        return Loss(total, logits.shape[0], logits)
+        readers = logits if logits.ndim == 3 else logits.unsqueeze(0)
+        losses = [
+            F.cross_entropy(reader, batch.targets, reduction="sum", label_smoothing=smoothing) for reader in readers
+        ]
+        total = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+        return Loss(total, batch.size, readers.mean(0) if len(losses) > 1 else logits)
 
     def meter(self) -> ClassificationMeter:
         """A fresh meter for one pass."""

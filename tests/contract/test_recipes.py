@@ -30,7 +30,7 @@ def _own_cache(tmp_path_factory, monkeypatch):
 @pytest.fixture(scope="session")
 def table(tmp_path_factory) -> Path:
     chance = random.Random(0)
-    words = "red green blue warm cold late early near far".split()
+    words = ["red", "green", "blue", "warm", "cold", "late", "early", "near", "far"]
     path = tmp_path_factory.mktemp("table") / "texts.csv"
     lines = ["text,label"]
     for row in range(40):
