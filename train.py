@@ -1,4 +1,4 @@
-"""`python train.py model=lstm data=imdb optim.lr=3e-3`: see seqlab/train.py, where the whole road is one short function."""
+"""``python train.py model=lstm data=imdb optim.lr=3e-3``: the whole road is one short function in seqlab/train.py."""
 
 from seqlab.train import main
 
