@@ -88,8 +88,6 @@ def draw(
 ) -> None:
     """Fill TensorBoard's tabs: scalars, images, text, projector, HParams, precision-recall."""
     step = summary["steps"]
-    if split == "test":
-        tracker.scalars({f"test/{name}": value for name, value in found.metrics.items() if name != "accuracy"}, step)
     meter = found.meter
     assert isinstance(meter, ClassificationMeter)
     probabilities, targets = meter.probabilities, meter.targets
@@ -107,8 +105,7 @@ def draw(
         tracker.embedding("embedding", weight[:PROJECTED], data.pipeline.tokens[:PROJECTED], step)
     settings = {part: config[part] for part in ("data", "model", "optim", "schedule", "trainer", "seed")}
     scores = {"val/best_accuracy": summary["val"]["accuracy"]}
-    if split == "test":
-        scores["test/accuracy"] = found.metrics["accuracy"]
+    scores |= {f"test/{name}": value for name, value in summary["test"].items()}
     tracker.hparams(_without_targets(settings), scores, step)
 
 

@@ -63,15 +63,14 @@ class Tracker:
         Args:
             params: nested or flat settings; a nested key becomes ``outer.inner``, a list its text. Give every run of
                 a comparison the same keys: TensorBoard shows those of the first.
-            metrics: the run's final numbers, also written as scalars.
-            step: where those scalars stand.
+            metrics: the run's final numbers, written like ``scalars``, to the event file and ``metrics.jsonl``.
+            step: where those stand.
         """
         from torch.utils.tensorboard.summary import hparams
 
         for summary in hparams(_flat(params), dict(metrics)):
             self._file_writer.add_summary(summary)
-        for tag, value in metrics.items():
-            self._writer.add_scalar(tag, value, step)
+        self.scalars(metrics, step)
 
     def text(self, tag: str, markdown: str, step: int = 0) -> None:
         """Markdown in the text tab."""
