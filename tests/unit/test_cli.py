@@ -155,7 +155,7 @@ def test_a_mistake_on_the_command_line_is_one_sentence_and_status_2(words, sente
 def test_a_resume_with_another_model_shows_the_difference(run_dir, home):
     done = train(f"resume={run_dir}", "model.hidden_size=64", cwd=home)
     assert done.returncode == 2
-    assert "model.hidden_size was 256, is 64" in done.stderr
+    assert "model.hidden_size was 128, is 64" in done.stderr
 
 
 def test_help_is_quick_for_it_leaves_torch_alone(home):

@@ -63,7 +63,7 @@ class TestContinued:
     @pytest.mark.parametrize(
         ("word", "difference"),
         [
-            ("model.hidden_size=64", "model.hidden_size was 256, is 64"),
+            ("model.hidden_size=64", "model.hidden_size was 128, is 64"),
             ("model=gru", "model.cell was 'lstm', is 'gru'"),
             ("data/tokenizer=char", "data.tokenizer.tokenizer was 'basic_english', is 'char'"),
         ],
