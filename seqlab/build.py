@@ -26,7 +26,7 @@ Config = Mapping[str, Any]
 
 BATCHING = ("batch_size", "max_batch_tokens", "max_length", "truncate", "round_to")
 """Keys of ``data`` that say how batches are made."""
-PREPARING = ("name", "tokenizer", "val_fraction", "epochs", "word_dropout", "eval_max_length", *BATCHING)
+PREPARING = ("name", "tokenizer", "max_tokens", "val_fraction", "epochs", "word_dropout", "eval_max_length", *BATCHING)
 """Keys of ``data`` that are not the source's own."""
 
 PARTS = ("name", "embedding", "head", "ngrams", "tail", "vote")

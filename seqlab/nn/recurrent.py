@@ -19,6 +19,7 @@ from seqlab.types import Encoded, InputError
 
 Cell = Literal["rnn", "lstm", "gru"]
 Merge = Literal["concat", "sum"]
+Init = Literal["uniform", "orthogonal"]
 Backend = Literal["auto", "torch"]
 
 _CELLS: dict[str, Callable[..., nn.Module]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
@@ -43,7 +44,10 @@ class Recurrent(nn.Module):
         recurrent_dropout: on the weights from state to state, one mask for a whole forward call (DropConnect, as in
             AWD-LSTM: Merity et al. 2017).
         residual: add to each layer but the first what it reads (He et al. 2016; before dropout).
-        forget_bias: initial bias of an LSTM's forget gate (Jozefowicz et al. 2015); the other cells have none.
+        init: ``uniform`` as torch draws, all from ``U(-1, 1) / sqrt(hidden_size)``: a short memory first, which suits
+            pooled text; ``orthogonal`` for long lags, see ``initialize``.
+        forget_bias: initial bias of an LSTM's forget gate (Jozefowicz et al. 2015: 1); None leaves it as drawn, and
+            the other cells have none.
         backend: what runs the cells; ``auto`` is ``torch``.
 
     Raises:
@@ -62,12 +66,14 @@ class Recurrent(nn.Module):
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         residual: bool = False,
-        forget_bias: float = 1.0,
+        init: Init = "uniform",
+        forget_bias: float | None = None,
         backend: Backend = "auto",
     ) -> None:
         super().__init__()
         check_choice("cell", cell, get_args(Cell))
         check_choice("merge", merge, get_args(Merge))
+        check_choice("init", init, get_args(Init))
         check_choice("backend", backend, get_args(Backend))
         check_share("dropout", dropout)
         check_share("recurrent_dropout", recurrent_dropout)
@@ -77,7 +83,7 @@ class Recurrent(nn.Module):
         layers: list[RecurrentLayer] = []
         width = input_size
         for k, units in enumerate(_layer_widths(hidden_size, num_layers)):
-            layer = RecurrentLayer(width, units, cell, bidirectional, merge, recurrent_dropout, forget_bias)
+            layer = RecurrentLayer(width, units, cell, bidirectional, merge, recurrent_dropout, init, forget_bias)
             if residual and k > 0 and layer.output_size != width:
                 raise InputError(
                     f"residual=true cannot join layer {k + 1}, which reads width {width} and answers width "
@@ -130,7 +136,8 @@ class RecurrentLayer(nn.Module):
         bidirectional: bool,
         merge: Merge,
         recurrent_dropout: float,
-        forget_bias: float,
+        init: Init,
+        forget_bias: float | None,
     ) -> None:
         super().__init__()
         self.cell, self.merge, self.recurrent_dropout = cell, merge, recurrent_dropout
@@ -139,7 +146,7 @@ class RecurrentLayer(nn.Module):
         count = 2 if bidirectional else 1
         self.directions = nn.ModuleList([kind(input_size, hidden_size, batch_first=True) for _ in range(count)])
         for direction in self.directions:
-            initialize(direction, forget_bias if cell == "lstm" else None)
+            initialize(direction, init, forget_bias if cell == "lstm" else None)
         self.output_size = hidden_size * (count if merge == "concat" else 1)
 
     def forward(self, x: Tensor, padding: Padding | None) -> tuple[Tensor, Tensor]:
@@ -174,22 +181,26 @@ class RecurrentLayer(nn.Module):
 
 
 @torch.no_grad()
-def initialize(cell: nn.Module, forget_bias: float | None) -> None:
-    """Set a torch cell's weights, gate by gate: input Xavier uniform, recurrent orthogonal, biases zero.
+def initialize(cell: nn.Module, init: Init, forget_bias: float | None) -> None:
+    """Set a torch cell's weights. ``uniform`` keeps what torch drew when it made the cell.
 
-    Sources: Glorot and Bengio 2010; Saxe et al. 2014. ``forget_bias`` (Jozefowicz et al. 2015) is written to one of an
-    LSTM's two biases, which the cell adds up; None for cells without a forget gate.
+    ``orthogonal``, gate by gate: input Xavier uniform (Glorot and Bengio 2010), recurrent orthogonal (Saxe et al.
+    2014), biases zero. ``forget_bias`` is written to one of an LSTM's two biases, which the cell adds up, and the
+    other is zeroed; None leaves both.
     """
     w_ih, w_hh, b_ih, b_hh = (getattr(cell, name) for name in _WEIGHTS)
     hidden_size = w_hh.shape[1]
-    for gate in w_ih.split(hidden_size):
-        nn.init.xavier_uniform_(gate)
-    for gate in w_hh.split(hidden_size):
-        nn.init.orthogonal_(gate)
-    b_ih.zero_()
-    b_hh.zero_()
+    if init == "orthogonal":
+        for gate in w_ih.split(hidden_size):
+            nn.init.xavier_uniform_(gate)
+        for gate in w_hh.split(hidden_size):
+            nn.init.orthogonal_(gate)
+        b_ih.zero_()
+        b_hh.zero_()
     if forget_bias is not None:
-        b_ih[hidden_size : 2 * hidden_size] = forget_bias  # torch orders the gates input, forget, cell, output
+        forget = slice(hidden_size, 2 * hidden_size)  # torch orders the gates input, forget, cell, output
+        b_ih[forget] = forget_bias
+        b_hh[forget] = 0.0
 
 
 def _reverse(x: Tensor, padding: Padding | None) -> Tensor:

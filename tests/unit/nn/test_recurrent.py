@@ -199,13 +199,21 @@ def test_recurrent_dropout_is_dropconnect_on_the_state_weights():
 
 
 def test_initial_weights():
-    lstm = Recurrent(5, "lstm", 4, forget_bias=1.5).layers[0].directions[0]
+    lstm = Recurrent(5, "lstm", 4, init="orthogonal", forget_bias=1.5).layers[0].directions[0]
     w_ih, w_hh, b_ih, b_hh = weights(lstm)
     assert (b_ih + b_hh).tolist() == [0.0] * 4 + [1.5] * 4 + [0.0] * 8  # once, not twice
     for gate in w_hh.split(4):
         torch.testing.assert_close(gate @ gate.T, torch.eye(4), atol=1e-5, rtol=0)
     assert w_ih.abs().max() <= (6 / (5 + 4)) ** 0.5
-    assert not weights(Recurrent(5, "gru", 4).layers[0].directions[0])[2].any()
+    assert not weights(Recurrent(5, "gru", 4, init="orthogonal").layers[0].directions[0])[2].any()
+
+
+def test_uniform_weights_are_those_that_torch_draws():
+    torch.manual_seed(5)
+    ours = Recurrent(5, "lstm", 4).layers[0].directions[0]
+    torch.manual_seed(5)
+    for mine, theirs in zip(ours.parameters(), nn.LSTM(5, 4).parameters(), strict=True):
+        assert torch.equal(mine, theirs)
 
 
 def test_same_seed_same_bits():
