@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "engine": set(),
     "insight": set(),
 }
-HYDRA_ROOMS = {"compose", "train", "cli"}
+HYDRA_ROOMS = {"compose", "train"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
