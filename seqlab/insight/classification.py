@@ -20,8 +20,11 @@ GREY = "#8A8F98"
 NUMBERED_CLASSES = 20
 NAMED_CLASSES = 40
 """More classes than these have no room for numbers in the cells, or names on the axes."""
-TEXT_LENGTH = 320
-"""Characters of a text that a table cell shows; half of them from its end, where verdicts stand."""
+TEXT_LENGTH = 160
+"""Characters of a text that a table cell shows; half of them from its end, where verdicts stand.
+
+TensorBoard shares a table's width out by what its columns would like: a long text breaks short labels apart.
+"""
 
 _ESCAPES = {ord(mark): f"&#{ord(mark)};" for mark in "&<>|\\`*_[](){}#~!$:"}
 
@@ -164,12 +167,12 @@ def example_table(
     hits = np.setdiff1d(np.flatnonzero(right), unsure)
     hits = _in_turn(hits, predictions, confidence)[: count - len(mistakes) - len(unsure)]
 
-    lines = ["| | predicted | true | text |", "|---|---|---|---|"]
+    lines = ["| | answer | text |", "|---|---|---|"]
     for name, rows in (("sure and wrong", mistakes), ("unsure", unsure), ("sure and right", hits)):
         for row in rows:
             mark = "✓" if right[row] else "✗"
-            said = f"{_escape(labels[predictions[row]])} {confidence[row]:.1%}"
-            lines.append(f"| {name} {mark} | {said} | {_escape(labels[targets[row]])} | {_escape(texts[row])} |")
+            said = f"{_escape(labels[predictions[row]])} {confidence[row]:.1%}, true: {_escape(labels[targets[row]])}"
+            lines.append(f"| {name} {mark} | {said} | {_escape(texts[row])} |")
     return "\n".join(lines)
 
 

@@ -101,12 +101,12 @@ def test_the_table_mixes_mistakes_doubts_and_hits():
     p = np.array([0.01, 0.99, 0.95, 0.45, 0.55, 0.9, 0.2, 0.96, 0.03, 0.6])
     targets = np.array([0, 1, 0, 0, 1, 0, 1, 1, 0, 1])
     rows = cells(example_table([f"text {i}" for i in range(10)], targets, np.stack([1 - p, p], 1), ("neg", "pos"), 9))
-    assert rows[0] == ["sure and wrong ✗", "pos 95.0%", "neg", "text 2"]
-    assert rows[1] == ["sure and wrong ✗", "neg 80.0%", "pos", "text 6"], (
+    assert rows[0] == ["sure and wrong ✗", "pos 95.0%, true: neg", "text 2"]
+    assert rows[1] == ["sure and wrong ✗", "neg 80.0%, true: pos", "text 6"], (
         "mistakes of both kinds, though others are surer"
     )
-    assert {row[3] for row in rows if row[0].startswith("unsure")} == {"text 3", "text 4", "text 9"}
-    assert {row[3] for row in rows if row[0] == "sure and right ✓"} == {"text 0", "text 1", "text 8"}
+    assert {row[2] for row in rows if row[0].startswith("unsure")} == {"text 3", "text 4", "text 9"}
+    assert {row[2] for row in rows if row[0] == "sure and right ✓"} == {"text 0", "text 1", "text 8"}
 
 
 @settings(max_examples=40, deadline=None)
@@ -114,7 +114,7 @@ def test_the_table_mixes_mistakes_doubts_and_hits():
 def test_the_table_never_repeats_and_never_exceeds(rows, V, count, seed):
     targets, probabilities = answers(rows, V, seed)
     found = [
-        row[3] for row in cells(example_table([str(i) for i in range(rows)], targets, probabilities, "abcd", count))
+        row[2] for row in cells(example_table([str(i) for i in range(rows)], targets, probabilities, "abcd", count))
     ]
     assert len(set(found)) == len(found) <= count
     if (probabilities.argmax(axis=1) == targets).all():
@@ -141,14 +141,14 @@ def test_tensorboard_shows_a_text_as_it_is(text):
     parsed = Cells()
     parsed.feed(html)
     assert parsed.tags <= {"table", "thead", "tbody", "tr", "th", "td"}
-    assert parsed.cells[-4:] == [parsed.cells[-4], "<b>pos</b> 90.0%", "<b>pos</b>", " ".join(text.split())]
-    assert len(parsed.cells) == 8
+    assert parsed.cells[-2:] == ["<b>pos</b> 90.0%, true: <b>pos</b>", " ".join(text.split())]
+    assert len(parsed.cells) == 6
 
 
 def test_a_long_text_keeps_both_ends():
     text = "start " + "word " * 400 + "end"
     (row,) = cells(example_table([text], np.array([0]), np.array([[1.0, 0.0]]), ("a", "b"), 1))
-    assert row[3].startswith("start")
-    assert row[3].endswith("end")
-    assert " … " in row[3]
-    assert len(row[3]) < 400
+    assert row[2].startswith("start")
+    assert row[2].endswith("end")
+    assert " … " in row[2]
+    assert len(row[2]) < 200
