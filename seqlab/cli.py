@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from seqlab.errors import InputError, one_sentence
 
@@ -103,7 +103,7 @@ def runs(
         for summary in summaries:
             print(json.dumps(summary))
         return
-    table = Table("run", "val", "test", "floor", "seconds", "params", "seed")
+    table = Table(Column("run", overflow="fold"), "val", "test", "floor", "seconds", "params", "seed")
     for summary in summaries:
         floor = max(summary["floor"].values(), default=None) if summary.get("floor") else None
         table.add_row(
