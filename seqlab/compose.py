@@ -20,7 +20,7 @@ CONFIGS = _ROOM / "configs" if (_ROOM / "configs").is_dir() else _ROOM.parent / 
 """The configs inside an installed wheel, or those of the checkout."""
 
 GROUPS = ("data", "data/tokenizer", "task", "model", "optim", "schedule", "trainer", "experiment", "sweep")
-CONTINUABLE = ("resume", "test", "floor", "trainer.max_", "trainer.patience", "trainer.progress", "runtime.")
+CONTINUABLE = ("resume", "test", "floor", "trainer.max_", "trainer.patience", "runtime.")
 """What may differ when a run is continued; anything else would make it another run."""
 
 

@@ -18,9 +18,9 @@ This module imports torch (and numpy, which torch brings) alone, and every other
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -201,10 +201,6 @@ class Loader(Protocol):
     def padding(self) -> float:
         """Share of cells in the padded batches that hold no token, in ``[0, 1]``."""
         ...
-
-
-State = Mapping[str, Any]
-"""Plain data that ``torch.load(weights_only=True)`` reads: numbers, strings, lists, dicts, tensors."""
 
 
 def mask(lengths: Tensor, T: int, device: torch.device | None = None) -> Tensor:
