@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -19,6 +18,7 @@ from seqlab.data.labelled import LabelledText, load_labelled
 from seqlab.engine.runtime import Runtime, make_runtime, seed_everything, tune_allocator
 from seqlab.engine.settings import Settings
 from seqlab.models import ClassificationHead, Embedding, Model, NgramReader
+from seqlab.paths import cache_dir
 from seqlab.text.pipeline import TextPipeline, WordPipeline
 from seqlab.types import DataSpec, InputError, Split, Task
 
@@ -37,13 +37,6 @@ RUNTIME = ("device", "precision")
 
 def _runtime_options(threads: int | None = None, tune: Literal["auto", "off"] = "auto") -> None:
     """The keys of ``runtime``, as a signature to check them against."""
-
-
-def cache_dir() -> Path:
-    """Where token caches, floors and generated samples live: ``SEQLAB_CACHE``, else the user's cache folder."""
-    if named := os.environ.get("SEQLAB_CACHE"):
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqlab"
 
 
 def check_config(config: Config) -> None:

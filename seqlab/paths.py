@@ -1,0 +1,13 @@
+"""Where things that can be made again are kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def cache_dir() -> Path:
+    """Token caches, floors, compiled kernels: ``SEQLAB_CACHE``, else the user's cache folder. May be deleted any time."""
+    if named := os.environ.get("SEQLAB_CACHE"):
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqlab"
