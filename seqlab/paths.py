@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def cache_dir() -> Path:
-    """Token caches, floors, compiled kernels: ``SEQLAB_CACHE``, else the user's cache folder. May be deleted any time."""
+    """Token caches, floors, compiled kernels: ``SEQLAB_CACHE``, else the user's cache folder; may be deleted."""
     if named := os.environ.get("SEQLAB_CACHE"):
         return Path(named)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqlab"
