@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from seqlab.nn import BagOfWords, ConcatMLP, Convolution, Pooling, Recurrent
+from seqlab.nn.tcn import TCN
 from seqlab.types import Encoded, InputError
 
 E = 3
@@ -38,6 +39,8 @@ ENCODERS: dict[str, Callable[[], nn.Module]] = {
     "mlp": lambda: ConcatMLP(E, length=4, hidden_size=5),
     "cnn": lambda: Convolution(E, channels=2, kernel_sizes=(1, 2, 3)),
     "cnn-wide": lambda: Convolution(E, channels=2, kernel_sizes=9),
+    "tcn": lambda: TCN(E, hidden_size=12, num_layers=2, kernel_size=3),
+    "tcn-dropout": lambda: TCN(E, hidden_size=[16, 16, 12], kernel_size=2, dropout=0.2, weight_norm=False),
 }
 
 every_encoder = pytest.mark.parametrize("build", ENCODERS.values(), ids=ENCODERS.keys())
