@@ -126,11 +126,14 @@ class Encoded:
         final: ``(B, D)``: the summary at the last valid step (both directions' own last step when bidirectional);
             zero for an empty sequence.
         lengths: ``(B,)`` int64 on the CPU: how many positions of ``outputs`` count.
+        state: of a recurrent encoder, each row's memory after its last step, one tuple of ``(B, ...)`` for each layer
+            and direction; empty where there is none.
     """
 
     outputs: Tensor
     final: Tensor
     lengths: Tensor
+    state: tuple[tuple[Tensor, ...], ...] = ()
 
 
 class Encoder(Protocol):

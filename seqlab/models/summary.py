@@ -109,10 +109,8 @@ def _shape(answer: Any) -> str:
         answer = answer[0]
     shape = answer.outputs.shape if isinstance(answer, Encoded) else answer.shape
     assert isinstance(shape, torch.Size)
-    sizes = [str(size) for size in shape[1:]]
-    if len(sizes) == 2 and shape[1] == _PROBE_LENGTH:
-        sizes[0] = "T"
-    return f"({', '.join(['B', *sizes])})"
+    timed = len(shape) > 2 and _PROBE_LENGTH in shape[:2]  # recurrent layers hand on time first
+    return f"({', '.join(['B', *(['T'] if timed else []), *map(str, shape[2 if timed else 1 :])])})"
 
 
 def _count(module: nn.Module) -> int:

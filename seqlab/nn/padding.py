@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seqlab.nn.rows import check_lengths
 from seqlab.types import InputError, mask
 
 
@@ -93,15 +94,9 @@ def find_padding(inputs: Tensor, lengths: Tensor, input_size: int) -> Padding | 
     B, T, E = inputs.shape
     if input_size != E:
         raise InputError(f"the encoder reads vectors of width {input_size} but was given width {E}: make the two equal")
-    values = lengths.tolist()  # a list's min and max are cheaper than two reductions at the sizes batches have
-    if len(values) != B:
-        raise InputError(f"there are {len(values)} lengths for a batch of {B}: give one length for each row")
+    check_lengths(lengths, B, T)
     if B == 0:
         return None
-    shortest, longest = min(values), max(values)
-    if shortest < 0 or longest > T:
-        wrong = longest if longest > T else shortest
-        raise InputError(
-            f"length {wrong} of row {values.index(wrong)} does not fit inputs of {T} steps: lengths run from 0 to {T}"
-        )
+    values = lengths.tolist()
+    shortest = min(values)
     return None if shortest == T else Padding(lengths, T, inputs.device, empty=shortest == 0)

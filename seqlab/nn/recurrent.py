@@ -1,54 +1,56 @@
-"""Recurrent encoders over dense padded batches: stacks of Elman RNN, LSTM or GRU layers, in one or both directions.
-
-Sequences are never packed: on CPU a packed ``nn.LSTM`` takes three times as long as a dense one. Padding follows the
-valid steps, so the forward direction cannot see it; the backward direction reads each row's valid steps in reverse.
-"""
+"""Recurrent encoders: stacks of any cell, in one or both directions, over padded batches of any lengths."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqlab.nn.cells import CELLS, StateDropout, Zoneout
+from seqlab.nn.direction import Backend, Direction, recurrent_weights
+from seqlab.nn.fused import torch_names
+from seqlab.nn.initialize import Init, initial_state, initialize, state_shapes
 from seqlab.nn.options import check_choice, check_positive, check_share
-from seqlab.nn.padding import Padding, find_padding
+from seqlab.nn.reference import State
+from seqlab.nn.rows import Rows, check_lengths
+from seqlab.nn.stream import Stream
 from seqlab.types import Encoded, InputError
 
-Cell = Literal["rnn", "lstm", "gru"]
+MakeCell = Callable[[int, int], nn.Module]
 Merge = Literal["concat", "sum"]
-Init = Literal["uniform", "orthogonal"]
-Backend = Literal["auto", "torch"]
-
-_CELLS: dict[str, Callable[..., nn.Module]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
-_WEIGHTS = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
 
 
 class Recurrent(nn.Module):
     """A stack of recurrent layers: ``(B, T, input_size)`` and lengths to ``Encoded`` of width ``output_size``.
 
     Equals ``nn.RNN``, ``nn.LSTM`` or ``nn.GRU`` on packed sequences where those can do the same. Rows of length zero
-    are allowed. The answer has the inputs' dtype, under autocast too.
+    are allowed: their outputs are zero and their state stays what it was. The answer has the inputs' dtype, under
+    autocast too.
 
     Args:
-        input_size: ``E``.
-        cell: ``rnn`` (tanh; Elman 1990), ``lstm`` (Hochreiter and Schmidhuber 1997, with forget gate) or ``gru`` (Cho
-            et al. 2014, in torch's convention).
-        hidden_size: units of every layer (and direction), or one number a layer.
-        num_layers: depth; None is the length of ``hidden_size``, or 1 where that is a single number.
+        input_size: width ``E`` of the inputs (channels, for a cell on grids).
+        cell: a name of ``seqlab.nn.cells.CELLS``, or anything that makes a cell of ``(input_size, hidden_size)``: a
+            class of your own, or ``partial(LSTM, output_tanh=False)``.
+        hidden_size: units of each layer, or a list with one width a layer.
+        num_layers: how many layers; None is 1, or as many as ``hidden_size`` lists.
         bidirectional: read each row backwards as well (Schuster and Paliwal 1997).
         merge: how two directions become one: ``concat`` doubles the width, ``sum`` keeps it.
         dropout: on what each layer but the first reads.
         recurrent_dropout: on the weights from state to state, one mask for a whole forward call (DropConnect, as in
-            AWD-LSTM: Merity et al. 2017).
+            AWD-LSTM: Merity et al. 2018).
+        state_dropout: on the state as the linear maps read it, one mask a row, the same at every step (Gal and
+            Ghahramani 2016).
+        zoneout: probability with which a unit keeps its old value for a step (Krueger et al. 2017).
         residual: add to each layer but the first what it reads (He et al. 2016; before dropout).
         init: ``uniform`` as torch draws, all from ``U(-1, 1) / sqrt(hidden_size)``: a short memory first, which suits
-            pooled text; ``orthogonal`` for long lags, see ``initialize``.
-        forget_bias: initial bias of an LSTM's forget gate (Jozefowicz et al. 2015: 1); None leaves it as drawn, and
-            the other cells have none.
-        backend: what runs the cells; ``auto`` is ``torch``.
+            pooled text; ``orthogonal`` or ``identity`` for long lags, see ``initialize``.
+        forget_bias: initial bias of the gate that keeps the memory (Jozefowicz et al. 2015: 1); None: as drawn.
+        max_lag: instead, the longest lag expected, in steps (chrono initialisation: Tallec and Ollivier 2018).
+        backend: what runs the cells, see ``Direction``.
 
     Raises:
         InputError: an unknown choice, a size below one, a probability outside ``[0, 1)``, a ``num_layers`` that
@@ -58,32 +60,51 @@ class Recurrent(nn.Module):
     def __init__(
         self,
         input_size: int,
-        cell: Cell = "lstm",
+        cell: str | MakeCell = "lstm",
         hidden_size: int | Sequence[int] = 128,
         num_layers: int | None = None,
         bidirectional: bool = False,
         merge: Merge = "concat",
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
+        state_dropout: float = 0.0,
+        zoneout: float = 0.0,
         residual: bool = False,
         init: Init = "uniform",
         forget_bias: float | None = None,
+        max_lag: int | None = None,
         backend: Backend = "auto",
     ) -> None:
         super().__init__()
-        check_choice("cell", cell, get_args(Cell))
+        if isinstance(cell, str):
+            check_choice("cell", cell, tuple(CELLS))
+            cell = CELLS[cell]
         check_choice("merge", merge, get_args(Merge))
         check_choice("init", init, get_args(Init))
         check_choice("backend", backend, get_args(Backend))
-        check_share("dropout", dropout)
-        check_share("recurrent_dropout", recurrent_dropout)
+        for option, share in (
+            ("dropout", dropout),
+            ("recurrent_dropout", recurrent_dropout),
+            ("state_dropout", state_dropout),
+            ("zoneout", zoneout),
+        ):
+            check_share(option, share)
         check_positive("input_size", input_size)
         self.input_size, self.dropout, self.residual = input_size, dropout, residual
+        self.bidirectional = bidirectional
+
+        def make(reads: int, units: int) -> nn.Module:
+            made = cell(reads, units)
+            initialize(made, init, forget_bias, max_lag)
+            if state_dropout:
+                made = StateDropout(made, state_dropout)
+            return Zoneout(made, zoneout) if zoneout else made
 
         layers: list[RecurrentLayer] = []
         width = input_size
         for k, units in enumerate(_layer_widths(hidden_size, num_layers)):
-            layer = RecurrentLayer(width, units, cell, bidirectional, merge, recurrent_dropout, init, forget_bias)
+            cells = [make(width, units) for _ in range(2 if bidirectional else 1)]
+            layer = RecurrentLayer(cells, merge, recurrent_dropout, backend)
             if residual and k > 0 and layer.output_size != width:
                 raise InputError(
                     f"residual=true cannot join layer {k + 1}, which reads width {width} and answers width "
@@ -94,117 +115,175 @@ class Recurrent(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.output_size = width
 
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Encoded:
-        """Read ``inputs`` ``(B, T, E)`` up to ``lengths`` ``(B,)``.
+    def forward(self, inputs: Tensor, lengths: Tensor, state: Sequence[State] | None = None) -> Encoded:
+        """Read ``inputs`` ``(B, T, E)`` up to ``lengths`` ``(B,)``, from ``state`` on.
+
+        Args:
+            inputs: ``(B, T, E)``, with a grid's dimensions after ``E`` for a cell on grids.
+            lengths: ``(B,)`` int64 on the CPU.
+            state: one tuple for each layer and direction, as ``Encoded.state`` gives it; None is all zeros.
 
         Raises:
-            InputError: wrong width, or lengths that do not fit ``inputs``.
+            InputError: wrong width, lengths that do not fit ``inputs``, or a state of another stack or batch.
         """
-        padding = find_padding(inputs, lengths, self.input_size)
-        B, T, _ = inputs.shape
-        x, final = inputs, inputs
+        B, T, E = inputs.shape[:3]
+        if self.input_size != E:
+            raise InputError(
+                f"the encoder reads vectors of width {self.input_size} but was given width {E}: make the two equal"
+            )
+        check_lengths(lengths, B, T)
+        parts = self.initial_state(B, inputs) if state is None else self._check_state(state, B)
         if B == 0 or T == 0:
             zeros = inputs.new_zeros(B, T, self.output_size)
-            return Encoded(zeros, inputs.new_zeros(B, self.output_size), lengths)
-        for k, layer in enumerate(self.layers):
+            return Encoded(zeros, inputs.new_zeros(B, self.output_size), lengths, tuple(parts))
+        rows = Rows(lengths, T, inputs.device)
+        start = [tuple(rows.sort(part) for part in each) for each in parts]
+        x, final, ends = rows.enter(inputs), inputs, []
+        for k, layer in enumerate(self._layers()):
             dropped = F.dropout(x, self.dropout) if k > 0 and self.dropout and self.training else x
-            outputs, last = layer(dropped, padding)
+            count = len(layer.directions)
+            outputs, last, end = layer(dropped, start[k * count : (k + 1) * count], rows)
+            ends += end
             if self.residual and k > 0:
                 outputs, last = outputs + x, last + final
             x, final = outputs, last
-        if padding is not None:
-            x = padding.clear(x)
-        if x.dtype is not inputs.dtype:  # autocast answers bfloat16 for some cells, float32 for others
-            x = x.to(inputs.dtype)
-        if final.dtype is not inputs.dtype:
-            final = final.to(inputs.dtype)
-        return Encoded(x, final, lengths)
+        # autocast answers bfloat16 for some cells, float32 for others
+        state = tuple(tuple(rows.unsort(part) for part in each) for each in ends)
+        return Encoded(rows.leave(x).to(inputs.dtype), rows.unsort(final).to(inputs.dtype), lengths, state)
+
+    def initial_state(self, B: int, like: Tensor) -> list[State]:
+        """Zeros, one tuple for each layer and direction; on the device of ``like``, in the weights' dtype."""
+        weight = next(self.parameters(), like)
+        like = like.new_zeros((), dtype=weight.dtype)
+        return [initial_state(direction.cell, B, like) for direction in self._directions()]
+
+    def stream(self, batch_size: int = 1) -> Stream:
+        """Read step by step: ``stream.push(x)`` with ``x`` ``(B, E)`` answers ``(B, D)``, as ``forward`` would.
+
+        Raises:
+            InputError: the encoder also reads backwards, which needs the end before the beginning.
+        """
+        if self.bidirectional:
+            raise InputError("a bidirectional encoder cannot stream: it needs the end of a row before its beginning")
+        return Stream(self, batch_size)
+
+    @classmethod
+    def from_torch(cls, module: nn.RNNBase, backend: Backend = "auto") -> Recurrent:
+        """The same network as a ``nn.RNN``, ``nn.LSTM`` or ``nn.GRU``, with a copy of its weights."""
+        if not module.bias:
+            raise InputError("a torch module without biases has no counterpart here: make it with bias=True")
+        cell: str | MakeCell = {"RNN_TANH": "rnn", "RNN_RELU": "rnn_relu"}.get(module.mode, module.mode.lower())
+        if module.proj_size:
+            from seqlab.nn.cells import ProjectedLSTM
+
+            cell = partial(ProjectedLSTM, projection=module.proj_size)
+        layers, size = module.num_layers, module.hidden_size
+        ours = cls(module.input_size, cell, size, layers, module.bidirectional, dropout=module.dropout, backend=backend)
+        ours.to(next(module.parameters()))
+        with torch.no_grad():
+            for weights, names in zip(ours._torch_weights(), torch_names(module), strict=True):
+                for mine, name in zip(weights, names, strict=True):
+                    mine.copy_(getattr(module, name))
+        return ours.train(module.training)
+
+    def to_torch(self) -> nn.RNNBase:
+        """The same network as torch's own module, batch first, with a copy of the weights.
+
+        Raises:
+            InputError: torch has no such module: another cell, widths that differ, residual or summed directions,
+                dropout inside the recurrence.
+        """
+        first = self._layers()[0]
+        kinds = {direction.torch_kind for direction in self._directions()}
+        widths = {layer.hidden_size for layer in self._layers()}
+        kind = kinds.pop()
+        if kinds or len(widths) > 1 or kind is None or self.residual or first.recurrent_dropout:
+            raise InputError("torch has no module like this: it takes one width, plain rnn, lstm or gru layers alone")
+        if self.bidirectional and first.merge == "sum":
+            raise InputError("torch has no module that sums two directions: use merge=concat")
+        options: dict[str, Any] = {"nonlinearity": kind[4:]} if kind.startswith("rnn") else {}
+        if first.width != first.hidden_size:
+            options["proj_size"] = first.width
+        make = {"lstm": nn.LSTM, "gru": nn.GRU}.get(kind, nn.RNN)
+        module = make(
+            self.input_size,
+            first.hidden_size,
+            len(self.layers),
+            batch_first=True,
+            dropout=self.dropout,
+            bidirectional=self.bidirectional,
+            **options,
+        )
+        module.to(next(self.parameters()))
+        with torch.no_grad():
+            for weights, names in zip(self._torch_weights(), torch_names(module), strict=True):
+                for mine, name in zip(weights, names, strict=True):
+                    getattr(module, name).copy_(mine)
+        return module.train(self.training)
+
+    def _layers(self) -> list[RecurrentLayer]:
+        return list(self.layers)  # type: ignore[arg-type]
+
+    def _directions(self) -> list[Direction]:
+        return [direction for layer in self._layers() for direction in layer.directions]  # type: ignore[misc]
+
+    def _torch_weights(self) -> Iterator[list[Tensor]]:
+        return (direction.cell.torch_weights() for direction in self._directions())
+
+    def _check_state(self, state: Sequence[State], B: int) -> Sequence[State]:
+        wanted = [tuple((B, *shape) for shape in state_shapes(direction.cell)) for direction in self._directions()]
+        found = [tuple(tuple(part.shape) for part in each) for each in state]
+        if found != wanted:
+            raise InputError(
+                f"the state has shapes {found} but this encoder and batch need {wanted}: "
+                "give what the same encoder answered for as many rows"
+            )
+        return state
 
 
 class RecurrentLayer(nn.Module):
     """One layer of ``Recurrent``: a cell for each direction, and how their answers are merged.
 
-    The cells are ``nn.RNN``, ``nn.LSTM`` or ``nn.GRU`` of one layer and one direction, so their weights carry torch's
-    names; arguments are those of ``Recurrent``.
+    Args:
+        cells: one, or two of which the second reads backwards.
+        merge: ``concat`` or ``sum``.
+        recurrent_dropout: on the weights from state to state.
+        backend: what runs the cells.
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        cell: Cell,
-        bidirectional: bool,
-        merge: Merge,
-        recurrent_dropout: float,
-        init: Init,
-        forget_bias: float | None,
-    ) -> None:
+    def __init__(self, cells: Sequence[Any], merge: Merge, recurrent_dropout: float, backend: Backend) -> None:
         super().__init__()
-        self.cell, self.merge, self.recurrent_dropout = cell, merge, recurrent_dropout
-        self.input_size, self.hidden_size, self.bidirectional = input_size, hidden_size, bidirectional
-        kind = _CELLS[cell]
-        count = 2 if bidirectional else 1
-        self.directions = nn.ModuleList([kind(input_size, hidden_size, batch_first=True) for _ in range(count)])
-        for direction in self.directions:
-            initialize(direction, init, forget_bias if cell == "lstm" else None)
-        self.output_size = hidden_size * (count if merge == "concat" else 1)
+        self.merge, self.recurrent_dropout = merge, recurrent_dropout
+        self.directions = nn.ModuleList([Direction(cell, k == 1, backend) for k, cell in enumerate(cells)])
+        self.hidden_size: int = cells[0].hidden_size
+        self.width = state_shapes(cells[0])[0][0]
+        self.output_size = self.width * (len(cells) if merge == "concat" else 1)
+        self._dropped = recurrent_weights(cells[0]) if recurrent_dropout else []
+        self._repr = f"{type(cells[0]).__name__}, {cells[0].input_size}, {cells[0].hidden_size}"
 
-    def forward(self, x: Tensor, padding: Padding | None) -> tuple[Tensor, Tensor]:
-        """Outputs ``(B, T, D)``, undefined at padding, and the final state ``(B, D)``, for ``x`` ``(B, T, E)``."""
-        if not self.bidirectional:
-            return self._scan(self.directions[0], x, padding)
-        ahead, ahead_last = self._scan(self.directions[0], x, padding)
-        back, back_last = self._scan(self.directions[1], _reverse(x, padding), padding)
-        back = _reverse(back, padding)
+    def forward(self, x: Tensor, state: Sequence[State], rows: Rows) -> tuple[Tensor, Tensor, list[State]]:
+        """Outputs ``(T, B, D)``, the last ones ``(B, D)`` and the last states, for ``x`` ``(T, B, E)``."""
+        outputs, ends = [], []
+        for direction, start in zip(self.directions, state, strict=True):
+            if self._dropped and self.training:
+                weights = {
+                    f"cell.{name}": F.dropout(direction.get_parameter(f"cell.{name}"), self.recurrent_dropout)
+                    for name in self._dropped
+                }
+                y, end = torch.func.functional_call(direction, weights, (x, start, rows))
+            else:
+                y, end = direction(x, start, rows)
+            outputs.append(y)
+            ends.append(end)
+        if len(outputs) == 1:
+            return outputs[0], ends[0][0], ends
         if self.merge == "sum":
-            return ahead + back, ahead_last + back_last
-        return torch.cat((ahead, back), 2), torch.cat((ahead_last, back_last), 1)
-
-    def _scan(self, direction: nn.Module, x: Tensor, padding: Padding | None) -> tuple[Tensor, Tensor]:
-        # Called below nn.LSTM.forward: that spends 13 microseconds on checks, and cannot take dropped weights.
-        weights: list[Any] = [getattr(direction, name) for name in _WEIGHTS]
-        if self.recurrent_dropout and self.training:
-            weights[1] = F.dropout(weights[1], self.recurrent_dropout)
-        # In the weights' dtype: under autocast a GRU's state follows the initial one, and float32 is what it should be.
-        state = weights[1].new_zeros(1, x.shape[0], self.hidden_size)
-        if self.cell == "lstm":
-            outputs, last, _ = torch.lstm(x, (state, state), weights, True, 1, 0.0, self.training, False, True)
-        else:
-            run = torch.gru if self.cell == "gru" else torch.rnn_tanh
-            outputs, last = run(x, state, weights, True, 1, 0.0, self.training, False, True)
-        return outputs, last[0] if padding is None else padding.last(outputs)
+            return outputs[0] + outputs[1], ends[0][0] + ends[1][0], ends
+        return torch.cat(outputs, 2), torch.cat([end[0] for end in ends], 1), ends
 
     def extra_repr(self) -> str:
         """What the layer is, for ``print(model)`` and the summary."""
-        direction = f", bidirectional, {self.merge}" if self.bidirectional else ""
-        return f"{self.cell}, {self.input_size}, {self.hidden_size}{direction}"
-
-
-@torch.no_grad()
-def initialize(cell: nn.Module, init: Init, forget_bias: float | None) -> None:
-    """Set a torch cell's weights. ``uniform`` keeps what torch drew when it made the cell.
-
-    ``orthogonal``, gate by gate: input Xavier uniform (Glorot and Bengio 2010), recurrent orthogonal (Saxe et al.
-    2014), biases zero. ``forget_bias`` is written to one of an LSTM's two biases, which the cell adds up, and the
-    other is zeroed; None leaves both.
-    """
-    w_ih, w_hh, b_ih, b_hh = (getattr(cell, name) for name in _WEIGHTS)
-    hidden_size = w_hh.shape[1]
-    if init == "orthogonal":
-        for gate in w_ih.split(hidden_size):
-            nn.init.xavier_uniform_(gate)
-        for gate in w_hh.split(hidden_size):
-            nn.init.orthogonal_(gate)
-        b_ih.zero_()
-        b_hh.zero_()
-    if forget_bias is not None:
-        forget = slice(hidden_size, 2 * hidden_size)  # torch orders the gates input, forget, cell, output
-        b_ih[forget] = forget_bias
-        b_hh[forget] = 0.0
-
-
-def _reverse(x: Tensor, padding: Padding | None) -> Tensor:
-    return x.flip(1) if padding is None else padding.reverse(x)
+        return self._repr + (f", bidirectional, {self.merge}" if len(self.directions) == 2 else "")
 
 
 def _layer_widths(hidden_size: int | Sequence[int], num_layers: int | None) -> list[int]:

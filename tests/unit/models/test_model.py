@@ -22,7 +22,7 @@ def test_text_cls_model_has_63_parameters():
 
 def test_text_cls_model_equals_embedding_rnn_linear():
     model = text_cls_model()
-    cell = model.encoder.layers[0].directions[0]
+    cell = model.encoder.to_torch()
     inputs = torch.tensor([[0, 4, 7, 2, 5], [2, 6, 3, 5, 0]])
     _, h_n = cell(nn.functional.embedding(inputs, model.embedding.weight))
     z = model.head.output(h_n[0])
@@ -83,7 +83,7 @@ def test_summary_counts_every_parameter_once_and_leaves_the_model_alone(encoder)
 
 def test_summary_prints_a_table_with_the_total():
     text = str(summarize(text_cls_model()))
-    assert "RecurrentLayer(rnn, 4, 3)" in text
+    assert "RecurrentLayer(RNN, 4, 3)" in text
     assert text.splitlines()[-2].split()[1:] == ["total", "│", "│", "│", "63", "│"]
 
 

@@ -13,18 +13,11 @@ from seqlab.types import InputError
 
 TORCH = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 WEIGHTS = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+BACKENDS = ("auto", "reference", "torch", "compiled")
 
 
-def weights(module: nn.Module) -> list[torch.Tensor]:
-    return [getattr(module, name) for name in WEIGHTS]
-
-
-def load(encoder: Recurrent, module: nn.RNNBase) -> None:
-    """Copy a torch module's weights into ours."""
-    for k, layer in enumerate(encoder.layers):
-        for direction, suffix in zip(layer.directions, ("", "_reverse"), strict=False):
-            state = {name: getattr(module, name.replace("_l0", f"_l{k}{suffix}")) for name in WEIGHTS}
-            direction.load_state_dict(state)
+def weights(direction: nn.Module) -> list[torch.Tensor]:
+    return direction.cell.torch_weights()
 
 
 def test_worked_rnn_over_two_steps_and_a_second_layer_of_another_width():
@@ -43,9 +36,10 @@ def test_worked_rnn_over_two_steps_and_a_second_layer_of_another_width():
             w.copy_(torch.tensor(w_state))
             b_ih.zero_()
             b_hh.zero_()
-    first, _ = encoder.layers[0](x, None)
+    below = Recurrent(4, "rnn", 3)
+    below.layers[0].load_state_dict(encoder.layers[0].state_dict())
     encoded = encoder(x, torch.tensor([2]))
-    np.testing.assert_allclose(first[0].detach(), h, atol=1e-5)
+    np.testing.assert_allclose(below(x, torch.tensor([2])).outputs[0].detach(), h, atol=1e-5)
     np.testing.assert_allclose(encoded.outputs[0].detach(), k, atol=1e-5)
     np.testing.assert_allclose(encoded.final[0].detach(), k[1], atol=1e-5)
 
@@ -53,11 +47,11 @@ def test_worked_rnn_over_two_steps_and_a_second_layer_of_another_width():
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("num_layers", [1, 3])
-def test_equals_torch_on_packed_sequences_with_gradients(cell, bidirectional, num_layers):
+@pytest.mark.parametrize("backend", ["torch", "reference"])
+def test_equals_torch_on_packed_sequences_with_gradients(cell, bidirectional, num_layers, backend):
     torch.manual_seed(0)
     theirs = TORCH[cell](4, 5, num_layers, batch_first=True, bidirectional=bidirectional).double()
-    ours = Recurrent(4, cell, 5, num_layers, bidirectional).double()
-    load(ours, theirs)
+    ours = Recurrent.from_torch(theirs, backend)
     lengths = torch.tensor([6, 2, 7, 1])
     x1 = torch.randn(4, 7, 4, dtype=torch.double, requires_grad=True)
     x2 = x1.detach().clone().requires_grad_()
@@ -69,15 +63,21 @@ def test_equals_torch_on_packed_sequences_with_gradients(cell, bidirectional, nu
     encoded = ours(x2, lengths)
     torch.testing.assert_close(encoded.outputs, outputs)
     torch.testing.assert_close(encoded.final, final)
+    parts = state if cell == "lstm" else (state,)
+    for k, each in enumerate(encoded.state):
+        for mine, theirs_ in zip(each, parts, strict=True):
+            torch.testing.assert_close(mine, theirs_[k])
 
     weight = torch.randn_like(outputs)
-    ((outputs * weight).sum() + final.square().sum()).backward()
-    ((encoded.outputs * weight).sum() + encoded.final.square().sum()).backward()
+    ends, our_ends = parts[-1].square().sum(), sum(each[-1].square().sum() for each in encoded.state)
+    ((outputs * weight).sum() + final.square().sum() + ends).backward()
+    ((encoded.outputs * weight).sum() + encoded.final.square().sum() + our_ends).backward()
     torch.testing.assert_close(x2.grad, x1.grad)
     names = [name.replace("_l0", f"_l{k}{d}") for k in range(num_layers) for d in ("", "_reverse") for name in WEIGHTS]
     expected = [getattr(theirs, name).grad for name in names if hasattr(theirs, name)]
-    for got, want in zip(ours.parameters(), expected, strict=True):
-        torch.testing.assert_close(got.grad, want)
+    got = [weight for layer in ours.layers for direction in layer.directions for weight in weights(direction)]
+    for mine, want in zip(got, expected, strict=True):
+        torch.testing.assert_close(mine.grad, want)
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
@@ -199,6 +199,7 @@ def test_recurrent_dropout_is_dropconnect_on_the_state_weights():
 
 
 def test_initial_weights():
+    torch.manual_seed(0)
     lstm = Recurrent(5, "lstm", 4, init="orthogonal", forget_bias=1.5).layers[0].directions[0]
     w_ih, w_hh, b_ih, b_hh = weights(lstm)
     assert (b_ih + b_hh).tolist() == [0.0] * 4 + [1.5] * 4 + [0.0] * 8  # once, not twice
@@ -208,12 +209,11 @@ def test_initial_weights():
     assert not weights(Recurrent(5, "gru", 4, init="orthogonal").layers[0].directions[0])[2].any()
 
 
-def test_uniform_weights_are_those_that_torch_draws():
-    torch.manual_seed(5)
-    ours = Recurrent(5, "lstm", 4).layers[0].directions[0]
-    torch.manual_seed(5)
-    for mine, theirs in zip(ours.parameters(), nn.LSTM(5, 4).parameters(), strict=True):
-        assert torch.equal(mine, theirs)
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_uniform_weights_are_drawn_as_torch_draws(cell):
+    for weight in weights(Recurrent(50, cell, 100).layers[0].directions[0]):
+        assert 0.09 < weight.abs().max() <= 0.1  # 1 / sqrt(hidden_size)
+        assert weight.mean().abs() < 0.02
 
 
 def test_same_seed_same_bits():
@@ -263,9 +263,15 @@ def test_bfloat16_autocast_stays_close_and_answers_float32(cell, lengths):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"forget_bias": 1.0, "cell": "rnn"}, "RNN has none"),
+        ({"forget_bias": 1.0, "max_lag": 9}, "give one of them"),
+        ({"max_lag": 1}, "max_lag=1"),
+        ({"backend": "torch", "cell": "indrnn"}, "IndRNN is none of them"),
         ({"cell": "lsmt"}, "did you mean 'lstm'"),
         ({"merge": "add"}, "merge='add'"),
         ({"backend": "torhc"}, "did you mean 'torch'"),
+        ({"zoneout": 1.5}, "zoneout=1.5"),
+        ({"state_dropout": 1.0}, "state_dropout=1.0"),
         ({"hidden_size": [3, 2], "num_layers": 3}, "num_layers=3 contradicts hidden_size"),
         ({"hidden_size": []}, "num_layers=0"),
         ({"hidden_size": [3, 0]}, "hidden_size=0"),
@@ -292,3 +298,113 @@ def test_bad_options_are_refused_in_one_sentence(options, message):
 def test_bad_inputs_are_refused_in_one_sentence(width, lengths, message):
     with pytest.raises(InputError, match=message):
         Recurrent(3, "gru", 2)(torch.zeros(2, 5, width), torch.tensor(lengths))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_a_row_read_in_two_halves_is_the_row_read_at_once(cell, backend, bidirectional):
+    torch.manual_seed(0)
+    encoder = Recurrent(3, cell, 4, 2, backend=backend)
+    x = torch.randn(3, 6, 3)
+    whole = encoder(x, torch.tensor([6, 6, 4]))
+    first = encoder(x[:, :4], torch.tensor([4, 4, 4]))
+    second = encoder(x[:, 4:], torch.tensor([2, 2, 0]), first.state)
+    both = torch.cat((first.outputs, second.outputs), 1)
+    torch.testing.assert_close(both, whole.outputs)
+    torch.testing.assert_close(second.final, whole.final)
+    for mine, wanted in zip(second.state, whole.state, strict=True):
+        for part, want in zip(mine, wanted, strict=True):
+            torch.testing.assert_close(part, want)
+
+
+def test_a_foreign_state_is_refused():
+    encoder = Recurrent(3, "lstm", 4, 2)
+    with pytest.raises(InputError, match=r"the state has shapes .* but this encoder and batch need"):
+        encoder(torch.zeros(2, 5, 3), torch.tensor([5, 5]), Recurrent(3, "lstm", 5, 2).initial_state(2, torch.zeros(1)))
+
+
+@pytest.mark.parametrize("module", [
+    nn.LSTM(3, 4, 2, bidirectional=True, dropout=0.1), nn.GRU(3, 4, batch_first=True),
+    nn.RNN(3, 4, nonlinearity="relu"), nn.LSTM(3, 4, 2, proj_size=2), nn.RNN(3, 4, 3).double(),
+])  # fmt: skip
+def test_weights_go_to_torch_and_back_bit_for_bit(module):
+    ours = Recurrent.from_torch(module)
+    back = ours.to_torch()
+    assert type(back) is type(module)
+    assert back.state_dict().keys() == module.state_dict().keys()
+    for name, value in module.state_dict().items():
+        assert torch.equal(back.state_dict()[name], value)
+    again = Recurrent.from_torch(back)
+    for mine, other in zip(ours.parameters(), again.parameters(), strict=True):
+        assert torch.equal(mine, other)
+
+
+@pytest.mark.parametrize("options", [{"cell": "peephole"}, {"residual": True, "num_layers": 2}, {"hidden_size": [3, 2]},
+                                     {"bidirectional": True, "merge": "sum"}, {"zoneout": 0.1}])  # fmt: skip
+def test_what_torch_does_not_have_is_not_given_to_it(options):
+    with pytest.raises(InputError, match="torch has no module"):
+        Recurrent(3, **options).to_torch()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_a_stream_answers_what_the_whole_row_answers(cell, backend):
+    torch.manual_seed(0)
+    encoder = Recurrent(3, cell, 4, 2, residual=True, backend=backend)
+    x = torch.randn(2, 5, 3)
+    whole = encoder(x, torch.tensor([5, 5]))
+    stream = encoder.stream(2)
+    kept = None
+    for t in range(5):
+        torch.testing.assert_close(stream.push(x[:, t]), whole.outputs[:, t], atol=1e-6, rtol=1e-6)
+        kept = stream.state if t == 2 else kept
+    stream.state = kept
+    torch.testing.assert_close(stream.push(x[:, 3]), whole.outputs[:, 3], atol=1e-6, rtol=1e-6)
+    stream.reset(row=1)
+    fresh = encoder.stream(2)
+    assert torch.equal(stream.push(x[:, 0])[1], fresh.push(x[:, 0])[1])
+    stream.reset()
+    assert torch.equal(stream.push(x[:, 0]), encoder.stream(2).push(x[:, 0]))
+
+
+def test_a_stream_refuses_what_it_cannot_read():
+    with pytest.raises(InputError, match="bidirectional encoder cannot stream"):
+        Recurrent(3, "gru", 4, bidirectional=True).stream()
+    with pytest.raises(InputError, match=r"one step of shape \(1, 3\), not \(1, 4\)"):
+        Recurrent(3, "gru", 4).stream().push(torch.zeros(1, 4))
+    with pytest.raises(InputError, match="batch_size=0"):
+        Recurrent(3, "gru", 4).stream(0)
+
+
+@pytest.mark.parametrize("options", [{"zoneout": 0.3}, {"state_dropout": 0.3}, {"zoneout": 0.2, "state_dropout": 0.2}])
+def test_noise_in_the_recurrence_is_drawn_in_training_alone(options):
+    torch.manual_seed(0)
+    encoder = Recurrent(3, "lstm", 8, **options)
+    x, lengths = torch.randn(2, 6, 3), torch.tensor([6, 4])
+    assert not torch.equal(encoder(x, lengths).outputs, encoder(x, lengths).outputs)
+    encoder.eval()
+    assert torch.equal(encoder(x, lengths).outputs, encoder(x, lengths).outputs)
+
+
+def test_chrono_biases_cover_the_lags():
+    torch.manual_seed(0)
+    cell = Recurrent(3, "lstm", 500, max_lag=100).layers[0].directions[0].cell
+    i, f, _, _ = (cell.ih.bias + cell.hh.bias).chunk(4)
+    torch.testing.assert_close(i, -f)
+    assert 0 <= f.min() < 0.5
+    assert 4.4 < f.max() <= np.log(99)
+
+
+def test_a_copy_runs_by_itself():
+    from copy import deepcopy
+
+    torch.manual_seed(0)
+    encoder = Recurrent(3, "gru", 4)
+    x, lengths = torch.randn(2, 5, 3), torch.tensor([5, 2])
+    expected = encoder(x, lengths).outputs
+    other = deepcopy(encoder)
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter.zero_()
+    assert torch.equal(other(x, lengths).outputs, expected)

@@ -1,0 +1,121 @@
+"""One cell scanned in one direction, by the backend that was asked for or that suits."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from seqlab.nn import compiler, fused, reference
+from seqlab.nn.initialize import linear_maps, num_masks
+from seqlab.nn.reference import State
+from seqlab.nn.rows import Rows
+from seqlab.types import InputError
+
+logger = logging.getLogger(__name__)
+
+Backend = Literal["auto", "reference", "torch", "compiled"]
+
+
+class Direction(nn.Module):
+    """A cell and how it is run over time.
+
+    * ``reference``: a Python loop over ``cell.step``; any device, any dtype, slow.
+    * ``torch``: torch's own loops, for the cells whose equations are torch's (``torch_kind``).
+    * ``compiled``: C++ generated from ``cell.step``; CPU, float32, and bfloat16 products under autocast.
+    * ``auto``: compiled where that is possible, else torch's loop where there is one, else the cell's form without a
+      loop where it has one and a GPU is used, else the reference. Compiled kernels were no slower than torch's at any
+      size measured (``scripts/benchmark.py recurrent``).
+
+    What cannot be compiled (no C++ compiler, an operation that the compiler does not know) falls back as in ``auto``,
+    with one line in the log.
+
+    Args:
+        cell: any cell (see ``seqlab.nn.cells``).
+        reverse: read each row from its last step to its first.
+        backend: how to run it.
+
+    Raises:
+        InputError: ``backend=torch`` for a cell that torch does not have.
+    """
+
+    def __init__(self, cell: nn.Module, reverse: bool = False, backend: Backend = "auto") -> None:
+        super().__init__()
+        self.cell: Any = cell
+        self.reverse, self.backend = reverse, backend
+        self.torch_kind: str | None = getattr(cell, "torch_kind", None)
+        if backend == "torch" and self.torch_kind is None:
+            raise InputError(
+                f"backend=torch runs torch's own rnn, lstm and gru, and {type(cell).__name__} is none of them "
+                "(or has other equations): choose backend=auto"
+            )
+        self._compiled: compiler.CompiledCell | None = None
+        self._refused = False
+
+    def forward(self, x: Tensor, state: State, rows: Rows) -> tuple[Tensor, State]:
+        """Outputs ``(T, B, D)``, zero at padding, and each row's last state, for ``x`` ``(T, B, ...)``."""
+        T, B = x.shape[:2]
+        masks = self.cell.masks(T, B, state[0]) if num_masks(self.cell) else ()
+        if self.backend in ("auto", "compiled") and self._compilable(state[0]):
+            kernel = self._kernel()
+            if kernel is not None:
+                try:
+                    return kernel(x, state, rows.active, self.reverse, masks, self._products(x))
+                except (compiler.NoCompiler, compiler.Unsupported) as error:
+                    self._fall_back(error)
+        if self.backend != "reference":
+            if self.torch_kind is not None:
+                return fused.scan(self.cell, x, state, rows, self.reverse)
+            if self.backend == "auto" and x.is_cuda and rows.full and not self.reverse and not masks:
+                parallel = getattr(self.cell, "parallel", None)
+                if parallel is not None:
+                    outputs: tuple[Tensor, State] = parallel(x, state)
+                    return outputs
+        return reference.scan(self.cell.step, x, state, rows.active, self.reverse, masks)
+
+    def extra_repr(self) -> str:
+        """Direction and backend, for ``print(model)``."""
+        return f"backend={self.backend}" + (", reverse" if self.reverse else "")
+
+    def _compilable(self, state: Tensor) -> bool:
+        return not self._refused and state.device.type == "cpu" and state.dtype is torch.float32
+
+    def _kernel(self) -> compiler.CompiledCell | None:
+        if self._compiled is None:
+            try:
+                self._compiled = compiler.compile_cell(self.cell)
+            except compiler.Unsupported as error:
+                self._fall_back(error)
+        return self._compiled
+
+    def _products(self, x: Tensor) -> torch.dtype:
+        """What matrix products are made of: bfloat16 under autocast where the processor has it, else float32."""
+        even = x.shape[2] % 2 == 0 and self.cell.hidden_size % 2 == 0
+        return torch.bfloat16 if autocast_bf16() and even and compiler.has_bf16() else torch.float32
+
+    def _fall_back(self, error: Exception) -> None:
+        self._refused = True
+        instead = "torch's own loop" if self.torch_kind is not None else "the Python loop, which is slow"
+        logger.warning("%s is not compiled: %s; it runs by %s", type(self.cell).__name__, error, instead)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Direction:
+        from copy import deepcopy
+
+        copied = Direction(deepcopy(self.cell, memo), self.reverse, self.backend)
+        return copied.train(self.training)
+
+
+def recurrent_weights(cell: Any) -> list[str]:
+    """Names of the weights from state to state: of every linear map that does not read the input itself."""
+    return [f"{name}.weight" for name in linear_maps(cell)[1]]
+
+
+def autocast_bf16() -> bool:
+    """Whether autocast computes in bfloat16 on the CPU now."""
+    try:
+        enabled = torch.is_autocast_enabled("cpu")
+    except TypeError:  # torch 2.3 asks otherwise
+        return bool(torch.is_autocast_cpu_enabled()) and torch.get_autocast_cpu_dtype() is torch.bfloat16
+    return enabled and torch.get_autocast_dtype("cpu") is torch.bfloat16

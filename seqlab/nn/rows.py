@@ -1,0 +1,127 @@
+"""How a recurrent stack lays out a batch: time first, longest rows first, so that no step ever reads padding."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqlab.types import InputError
+
+
+class Rows:
+    """The order in which a batch's rows are worked on, and how tensors get into that order and back.
+
+    Every map between the two layouts is a permutation of the ``B * T`` positions, padding included, so that it and its
+    gradient are one gather each.
+
+    Args:
+        lengths: ``(B,)`` int64 on the CPU, ``0 <= lengths <= T``.
+        T: padded length.
+        device: where the tensors lie.
+
+    Attributes:
+        active: how many (first) rows are alive at each of the ``T`` steps; None when every row is full.
+    """
+
+    def __init__(self, lengths: Tensor, T: int, device: torch.device) -> None:
+        self.T, self.B, self.device = T, len(lengths), device
+        self.full = bool((lengths == T).all())
+        self.active: list[int] | None = None
+        self.lengths = lengths
+        if not self.full:
+            self.lengths, self.order = lengths.sort(descending=True, stable=True)
+            self.back = torch.empty_like(self.order)
+            self.back[self.order] = torch.arange(self.B)
+            self.active = (self.B - torch.searchsorted(self.lengths.flip(0), torch.arange(T), right=True)).tolist()
+
+    def enter(self, x: Tensor) -> Tensor:
+        """``(B, T, ...)`` as the caller has it to ``(T, B, ...)`` as the layers read it."""
+        return x.transpose(0, 1) if self.full else self._move(x, self._in, self._out, (self.T, self.B))
+
+    def leave(self, x: Tensor) -> Tensor:
+        """``(T, B, ...)`` back to the caller's ``(B, T, ...)``."""
+        return x.transpose(0, 1) if self.full else self._move(x, self._out, self._in, (self.B, self.T))
+
+    def reverse(self, x: Tensor) -> Tensor:
+        """``(T, B, ...)`` with each row's own steps in reverse order; padding stays where it is."""
+        return x.flip(0) if self.full else self._move(x, self._turn, self._turn, (self.T, self.B))
+
+    def sort(self, part: Tensor) -> Tensor:
+        """One vector a row, ``(B, ...)``, from the caller's order to the layers'."""
+        return part if self.full else part.index_select(0, self.order.to(part.device))
+
+    def unsort(self, part: Tensor) -> Tensor:
+        """The way back of ``sort``."""
+        return part if self.full else part.index_select(0, self.back.to(part.device))
+
+    def last(self, x: Tensor, initial: Tensor) -> Tensor:
+        """``(B, ...)``: ``x`` ``(T, B, ...)`` at each row's last step; ``initial`` for a row without any."""
+        if self.full:
+            return x[-1]
+        rows = torch.arange(self.B)
+        last = x[(self.lengths - 1).clamp(min=0).to(x.device), rows.to(x.device)]
+        return torch.where(self._alive[-1].view(-1, *[1] * (last.ndim - 1)), last, initial)
+
+    def padding(self) -> Tensor:
+        """``(T, B, 1)`` bool: True where a position is padding."""
+        return self._alive[:-1].logical_not().unsqueeze(2)
+
+    @cached_property
+    def _alive(self) -> Tensor:
+        """``(T + 1, B)`` bool: whether a row is alive at a step; the last line says whether it ever is."""
+        steps = torch.arange(self.T).unsqueeze(1)
+        return torch.cat((steps < self.lengths, self.lengths.unsqueeze(0) > 0)).to(self.device)
+
+    @cached_property
+    def _in(self) -> Tensor:
+        return (self.order * self.T + torch.arange(self.T).unsqueeze(1)).flatten().to(self.device)
+
+    @cached_property
+    def _out(self) -> Tensor:
+        return (self.back.unsqueeze(1) + self.B * torch.arange(self.T)).flatten().to(self.device)
+
+    @cached_property
+    def _turn(self) -> Tensor:
+        steps = torch.arange(self.T).unsqueeze(1)
+        steps = torch.where(steps < self.lengths, self.lengths - 1 - steps, steps)
+        return (steps * self.B + torch.arange(self.B)).flatten().to(self.device)
+
+    def _move(self, x: Tensor, there: Tensor, back: Tensor, shape: tuple[int, int]) -> Tensor:
+        moved: Tensor = _Permutation.apply(x.flatten(0, 1), there, back)
+        return moved.view(*shape, *x.shape[2:])
+
+
+class _Permutation(torch.autograd.Function):
+    """Positions in another order. Ordinary indexing would scatter-add backwards: 2 to 10 times slower."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, there: Tensor, back: Tensor) -> Tensor:
+        return x.index_select(0, there)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[1:])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        there, back = ctx.saved_tensors
+        return _Permutation.apply(grads[0], back, there), None, None
+
+
+def check_lengths(lengths: Tensor, B: int, T: int) -> None:
+    """Refuse lengths that do not belong to a batch of ``B`` rows of ``T`` steps.
+
+    Raises:
+        InputError: there are not ``B`` of them, or one is negative or more than ``T``.
+    """
+    values = lengths.tolist()  # a list's min and max are cheaper than two reductions at the sizes batches have
+    if len(values) != B:
+        raise InputError(f"there are {len(values)} lengths for a batch of {B}: give one length for each row")
+    for row, value in enumerate(values):
+        if not 0 <= value <= T:
+            raise InputError(f"length {value} of row {row} does not fit inputs of {T} steps: lengths run from 0 to {T}")
