@@ -112,19 +112,18 @@ class Zoneout(Around):
 class StateDropout(Around):
     """Dropout on what the recurrent products read, one mask for a whole sequence (Gal and Ghahramani 2016).
 
-    Every ``nn.Linear`` of ``cell`` that is given anything but ``x`` itself, such as ``h`` or ``r * h``, gets it
-    multiplied by the mask ``m``: ``m = Bernoulli(1 - rate) / (1 - rate)`` in training, one in evaluation. The states
-    themselves stay whole.
+    Every ``nn.Linear`` of ``cell`` that is given something as wide as the output, but not ``x`` itself, gets it
+    multiplied by the mask ``m``: ``h`` or ``r * h``, for instance. ``m = Bernoulli(1 - rate) / (1 - rate)`` in training
+    and one in evaluation. The states themselves stay whole.
 
-    Shapes: those of ``cell``, whose states must be ``(B, units)``; the mask is as wide as the output.
+    Shapes: those of ``cell``, whose states must be ``(B, units)``; ``m`` is ``(B, width of the output)``.
 
     Args:
-        cell: any cell.
+        cell: any cell; one without such a map is left as it is.
         rate: probability to drop a unit.
 
     Raises:
-        InputError: a probability outside ``[0, 1)``, a cell on grids, or, at a step, a linear map that reads neither
-            ``x`` nor something as wide as the output.
+        InputError: a probability outside ``[0, 1)``, or a cell on grids.
     """
 
     def __init__(self, cell: nn.Module, rate: float) -> None:
@@ -137,14 +136,8 @@ class StateDropout(Around):
         mask = masks[0]
 
         def drop(linear: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            if args[0] is x:
-                return args
-            if args[0].shape[-1] != mask.shape[-1]:
-                raise InputError(
-                    f"StateDropout: a linear map reads width {args[0].shape[-1]}, neither x nor as wide as the output "
-                    f"({mask.shape[-1]}): such a cell needs dropout of its own"
-                )
-            return (args[0] * mask,)
+            (value,) = args
+            return args if value is x or value.shape[-1] != mask.shape[-1] else (value * mask,)
 
         # Only for the length of this call: nothing stays on the modules that a copy or a checkpoint would carry away.
         hooks = [part.register_forward_pre_hook(drop) for part in self.cell.modules() if isinstance(part, nn.Linear)]

@@ -44,3 +44,8 @@ def write_bias_(bias: float | Tensor, gate: int, hidden_size: int, first: nn.Lin
     first.bias[rows] = bias
     for other in others:
         other.bias[rows] = 0.0
+
+
+def projection(input_size: int, hidden_size: int) -> nn.Module:
+    """``x`` itself where it is as wide as the state, else a linear map to that width."""
+    return nn.Identity() if input_size == hidden_size else nn.Linear(input_size, hidden_size, bias=False)
