@@ -37,5 +37,21 @@ def overhead(
     main(steps, repeats)
 
 
+@app.command()
+def recurrent(
+    quick: Annotated[bool, typer.Option("--quick", help="Two small shapes and fewer turns.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="The other cells in bf16 as well.")] = False,
+    threads: Annotated[int, typer.Option(help="Threads of both sides.")] = 2,
+    only: Annotated[
+        str | None, typer.Option(help="One section: training, inference, ragged, cells, start, stream.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write every number to this file.")] = None,
+) -> None:
+    """Recurrent layers against torch.nn, and any cell against a Python loop: training, inference, start, streaming."""
+    from bench_recurrent import main
+
+    main(quick, full, threads, only, json_file)
+
+
 if __name__ == "__main__":
     app()
