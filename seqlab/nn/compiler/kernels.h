@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 #ifdef _OPENMP
 #include <omp.h>
 #else
@@ -78,7 +79,7 @@ static inline float exp_parts(float x, float* n, int32_t* whole) {
     return fma_(p, r * r, r);
 }
 
-static inline float power_of_two(int32_t n) { return bits<float>((int32_t)((uint32_t)(n + 127) << 23)); }  // n in -126..127
+static inline float power_of_two(int32_t n) { return bits<float>((uint32_t)(n + 127) << 23); }  // n in -126..127
 
 static inline float exp_(float x) {
     float n;
@@ -94,31 +95,22 @@ static inline float expm1_(float x) {
     float q = exp_parts(clamp_(x, -20.f, 89.f), &n, &whole);
     int32_t half = whole >> 1;
     float s = power_of_two(half), t = power_of_two(whole - half);
-    float y = whole > 126 ? (1.f + q) * s * t : fma_(q, s * t, s * t - 1.f);
-    return x == 0.f ? x : y;  // keeps the sign of zero
+    return whole > 126 ? (1.f + q) * s * t : fma_(q, s * t, s * t - 1.f);
 }
 
 static inline float sigmoid_(float x) {
     float n;
     int32_t whole;
-    float q = exp_parts(clamp_(-x, -88.f, 88.f), &n, &whole);
-    return 1.f / (1.f + fma_(q, power_of_two(whole), power_of_two(whole)));
+    float q = exp_parts(clamp_(-x, -88.f, 89.f), &n, &whole);
+    return 1.f / fma_(1.f + q, power_of_two(whole), 1.f);  // 2^-127 comes out as 0 and 2^128 as inf, as it should
 }
 
-// A rational function of x^2 times x: the coefficients of Eigen's ptanh.
-static inline float tanh_(float x) {
-    x = clamp_(x, -7.90531110763549805f, 7.90531110763549805f);
-    float y = x * x;
-    float p = fma_(-2.76076847742355e-16f, y, 2.00018790482477e-13f);
-    p = fma_(p, y, -8.60467152213735e-11f);
-    p = fma_(p, y, 5.12229709037114e-08f);
-    p = fma_(p, y, 1.48572235717979e-05f);
-    p = fma_(p, y, 6.37261928875436e-04f);
-    p = fma_(p, y, 4.89352455891786e-03f);
-    float q = fma_(1.19825839466702e-06f, y, 1.18534705686654e-04f);
-    q = fma_(q, y, 2.26843463243900e-03f);
-    q = fma_(q, y, 4.89352518554385e-03f);
-    return p * x / q;
+static inline float tanh_(float x) {  // e / (e + 2) with e = exp(2 x) - 1, exactly 1 from 10 up
+    float n;
+    int32_t whole;
+    float q = exp_parts(clamp_(x + x, -20.f, 20.f), &n, &whole);
+    float s = power_of_two(whole), e = fma_(q, s, s - 1.f);
+    return e / (e + 2.f);
 }
 
 // log(m 2^e) = e log 2 + log(1 + f), sqrt(1/2) < m <= sqrt(2). Polynomial: Cephes, logf.
@@ -157,22 +149,41 @@ static inline float softplus_(float x) {  // log(1 + exp(x)) without overflow
     return positive + log1p_(exp_(x < 0.f ? x : -x));
 }
 
-// A rational function of x^2 times x: the coefficients of Eigen's perf.
+// Near 0 an odd polynomial, elsewhere 1 - exp(polynomial); coefficients: N. Juffa, erff.
 static inline float erf_(float x) {
-    x = clamp_(x, -4.f, 4.f);
-    float y = x * x;
-    float p = fma_(-2.72614225801306e-10f, y, 2.77068142495902e-08f);
-    p = fma_(p, y, -2.10102402082508e-06f);
-    p = fma_(p, y, -5.69250639462346e-05f);
-    p = fma_(p, y, -7.34990630326855e-04f);
-    p = fma_(p, y, -2.95459980854025e-03f);
-    p = fma_(p, y, -1.60960333262415e-02f);
-    float q = fma_(-1.45660718464996e-05f, y, -2.13374055278905e-04f);
-    q = fma_(q, y, -1.68282697438203e-03f);
-    q = fma_(q, y, -7.37332916720468e-03f);
-    q = fma_(q, y, -1.42647390514189e-02f);
-    return p * x / q;
+    float t = x < 0.f ? -x : x, s = x * x;
+    float r = fma_(-1.72853470e-5f, t, 3.83197126e-4f);
+    r = fma_(r, s, fma_(-3.88396438e-3f, t, 2.42546219e-2f));
+    r = fma_(r, t, -1.06777877e-1f);
+    r = fma_(r, t, -6.34846687e-1f);
+    r = fma_(r, t, -1.28717512e-1f);
+    r = fma_(r, t, -t);
+    float far = 1.f - exp_(t > 4.f ? -30.f : r);
+    float p = fma_(-5.96761703e-4f, s, 4.99119423e-3f);
+    p = fma_(p, s, -2.67681349e-2f);
+    p = fma_(p, s, 1.12819925e-1f);
+    p = fma_(p, s, -3.76125336e-1f);
+    p = fma_(p, s, 1.28379166e-1f);
+    return t > 0.927734375f ? (x < 0.f ? -far : far) : fma_(p, x, x);
 }
+
+// sin(r + quadrant pi/2), r found in double. Polynomials: Cephes. Beyond 1e9 a float has no digits left for it: NaN.
+static inline float sine(float x, int32_t quadrant) {
+    double n = (x * 0.63661977236758134 + 6755399441055744.) - 6755399441055744.;
+    float r = (float)(x - n * 1.57079632673412561417 - n * 6.07710050650619224932e-11), z = r * r;
+    quadrant += (int32_t)n;
+    float s = fma_(-1.9515295891e-4f, z, 8.3321608736e-3f);
+    s = fma_(s, z, -1.6666654611e-1f);
+    s = fma_(s * z, r, r);
+    float c = fma_(2.443315711809948e-5f, z, -1.388731625493765e-3f);
+    c = fma_(c, z, 4.166664568298827e-2f);
+    c = fma_(c, z * z, fma_(-0.5f, z, 1.f));
+    float y = quadrant & 1 ? c : s;
+    y = quadrant & 2 ? -y : y;
+    return x > -1e9f && x < 1e9f ? y : NOT_A_NUMBER;
+}
+static inline float sin_(float x) { return sine(x, 0); }
+static inline float cos_(float x) { return sine(x, 1); }
 
 // ---- Vectors of VL floats, and what one step of a product takes from memory.
 
@@ -233,77 +244,133 @@ static inline long panel_size(long K) { return (K + depth<S>() - 1) / depth<S>()
 template <class S>
 static inline long packed_size(long K, long N) { return panel_size<S>(K) * ((N + VL - 1) / VL); }
 
+// Lanes of a and b in turn: the lower halves, or the upper.
+template <int Half, int... J>
+static inline V zip(V a, V b, std::integer_sequence<int, J...>) {
+#if defined(__clang__) || __GNUC__ >= 12
+    return __builtin_shufflevector(a, b, (Half * (VL / 2) + J / 2 + J % 2 * VL)...);
+#else
+    typedef int32_t Lanes __attribute__((vector_size(VL * 4)));
+    return __builtin_shuffle(a, b, Lanes{(int32_t)(Half * (VL / 2) + J / 2 + J % 2 * VL)...});
+#endif
+}
+
+// Rows to columns: to zip the upper half of the rows into the lower one is to turn the bits of (row, lane) by one.
+static inline void transpose(V rows[VL]) {
+    const std::make_integer_sequence<int, VL> lanes;
+    for (long turn = 1; turn < VL; turn *= 2) {
+        V turned[VL];
+        for (long i = 0; i < VL / 2; i++) {
+            turned[2 * i] = zip<0>(rows[i], rows[i + VL / 2], lanes);
+            turned[2 * i + 1] = zip<1>(rows[i], rows[i + VL / 2], lanes);
+        }
+        memcpy(rows, turned, sizeof turned);
+    }
+}
+
 // B[k][n] = W[n * sn + k * sk] to panels; `out` has packed_size<S>(K, N) elements.
 template <class S>
 static void pack(const S* W, long K, long N, long sk, long sn, S* out) {
     const long D = depth<S>(), size = panel_size<S>(K);
     for (long n0 = 0; n0 < N; n0 += VL, out += size) {
         const long columns = N - n0 < VL ? N - n0 : VL;
-        memset(out, 0, size * sizeof(S));
-        for (long n = 0; n < columns; n++)
-            for (long k = 0; k < K; k++) out[(k / D * VL + n) * D + k % D] = W[(n0 + n) * sn + k * sk];
+        const S* from = W + n0 * sn;
+        long k = 0;
+        if (sk == 1 && columns == VL)
+            for (; k + VL * D <= K; k += VL * D) {
+                V block[VL];
+                for (long n = 0; n < VL; n++) block[n] = load(from + n * sn + k);
+                transpose(block);
+                memcpy(out + k * VL, block, sizeof block);
+            }
+        else if (sn == 1 && columns == VL)
+            for (; k + D <= K; k += D)
+                for (long n = 0; n < VL; n++)
+                    for (long d = 0; d < D; d++) out[k * VL + n * D + d] = from[(k + d) * sk + n];
+        memset(out + k * VL, 0, (size - k * VL) * sizeof(S));
+        for (; k < K; k++)
+            for (long n = 0; n < columns; n++) out[(k / D * VL + n) * D + k % D] = from[n * sn + k * sk];
     }
 }
 
 // ---- C = A B or C += A B.
 
-// R rows times W panels: the sums stay in registers. Each starts at 0 or at C and takes k = 0, 1, ... in order.
+// R rows times W panels; the sums stay in registers, start at 0 or at C, and take k = 0, 1, ... in this order, whatever R
+// and W are. A tile at the edge, with fewer rows or columns, works in a place of its own and copies what exists.
 template <class S, int R, int W>
-static inline void tile(long K, const S* A, long lda, const S* B, float* C, long ldc, long columns, bool add) {
+static inline void tile(long rows, long columns, long K, const S* A, long lda, const S* B, float* C, long ldc, bool add) {
     const long D = depth<S>(), size = panel_size<S>(K);
-    const bool whole = columns >= W * VL;
-    const long last = columns - (W - 1) * VL;  // columns of the last panel
+    const bool edge = rows < R || columns < W * VL;
+    float own[R * W * VL];
+    float* sums = edge ? own : C;
+    const long lds = edge ? W * VL : ldc;
+    if (edge && add)
+        for (long r = 0; r < rows; r++) memcpy(own + r * lds, C + r * ldc, columns * sizeof(float));
+    const S* a[R];
+    for (int r = 0; r < R; r++) a[r] = A + (r < rows ? r : rows - 1) * lda;
     V acc[R][W];
     for (int r = 0; r < R; r++)
-        for (int w = 0; w < W; w++) {
-            acc[r][w] = V{};
-            if (add) memcpy(&acc[r][w], C + r * ldc + w * VL, (whole || w < W - 1 ? VL : last) * 4);
-        }
+        for (int w = 0; w < W; w++) acc[r][w] = add ? load(sums + r * lds + w * VL) : V{};
     long k = 0;
     for (; k + D <= K; k += D) {
         V b[W];
         for (int w = 0; w < W; w++) b[w] = load(B + w * size + k * VL);
-        for (int r = 0; r < R; r++) {
-            V a = spread(A + r * lda + k);
-            for (int w = 0; w < W; w++) acc[r][w] = multiply_add(acc[r][w], a, b[w], B);
-        }
+        for (int r = 0; r < R; r++)
+            for (int w = 0; w < W; w++) acc[r][w] = multiply_add(acc[r][w], spread(a[r] + k), b[w], B);
     }
     if (k < K)
         for (int r = 0; r < R; r++)
             for (int w = 0; w < W; w++)
-                acc[r][w] = multiply_add(acc[r][w], spread_last(A + r * lda + k), load(B + w * size + k * VL), B);
+                acc[r][w] = multiply_add(acc[r][w], spread_last(a[r] + k), load(B + w * size + k * VL), B);
     for (int r = 0; r < R; r++)
-        for (int w = 0; w < W; w++)
-            memcpy(C + r * ldc + w * VL, &acc[r][w], (whole || w < W - 1 ? VL : last) * 4);
+        for (int w = 0; w < W; w++) store(sums + r * lds + w * VL, acc[r][w]);
+    if (edge)
+        for (long r = 0; r < rows; r++) memcpy(C + r * ldc, own + r * lds, columns * sizeof(float));
 }
 
-// R rows times all panels, W at a time, then half as many.
+// Up to R rows: the weights come in at the speed of the cache; W panels at once hide the latency of the additions.
 template <class S, int R, int W>
-static void rows(long N, long K, const S* A, long lda, const S* B, float* C, long ldc, bool add) {
-    long n = 0;
-    for (; n < N && (W == 1 || n + (W - 1) * VL < N); n += W * VL)
-        tile<S, R, W>(K, A, lda, B + n / VL * panel_size<S>(K), C + n, ldc, N - n, add);
+static void few_rows(long M, long N, long K, const S* A, long lda, const S* B, float* C, long ldc, bool add) {
+    for (; N > (W - 1) * VL; N -= W * VL, B += W * panel_size<S>(K), C += W * VL)
+        tile<S, R, W>(M, N < W * VL ? N : W * VL, K, A, lda, B, C, ldc, add);
     if constexpr (W > 1)
-        if (n < N) rows<S, R, W / 2>(N - n, K, A, lda, B + n / VL * panel_size<S>(K), C + n, ldc, add);
+        if (N > 0) few_rows<S, R, W / 2>(M, N, K, A, lda, B, C, ldc, add);
 }
 
-// C (M, N) fp32 = or += A (M, K) B (K, N packed); any sizes from 1. A row's values do not depend on M or on its place.
-template <class S>
-static void gemm(long M, long N, long K, const S* A, long lda, const S* B, float* C, long ldc, bool add) {
-    if (M == 1) return rows<S, 1, 8>(N, K, A, lda, B, C, ldc, add);
-    const int W = REGISTERS == 32 ? 4 : 2;
-    for (long n = 0; n < N; n += W * VL, B += W * panel_size<S>(K), C += W * VL) {
-        const long columns = N - n < W * VL ? N - n : W * VL;
-        long m = 0;
-        for (; m + 6 <= M; m += 6) rows<S, 6, W>(columns, K, A + m * lda, lda, B, C + m * ldc, ldc, add);
+// Any number of rows times W panels, in blocks of about equal height.
+template <class S, int W>
+static void many_rows(long M, long columns, long K, const S* A, long lda, const S* B, float* C, long ldc, bool add) {
+    const long most = REGISTERS == 32 ? 8 : 4, blocks = (M + most - 1) / most;
+    for (long i = 0; i < blocks; i++) {
+        const long m = M * i / blocks, rows = M * (i + 1) / blocks - m;
         const S* a = A + m * lda;
         float* c = C + m * ldc;
-        switch (M - m) {
-            case 5: rows<S, 5, W>(columns, K, a, lda, B, c, ldc, add); break;
-            case 4: rows<S, 4, W>(columns, K, a, lda, B, c, ldc, add); break;
-            case 3: rows<S, 3, W>(columns, K, a, lda, B, c, ldc, add); break;
-            case 2: rows<S, 2, W>(columns, K, a, lda, B, c, ldc, add); break;
-            case 1: rows<S, 1, W>(columns, K, a, lda, B, c, ldc, add); break;
+        if (rows <= 4) tile<S, 4, W>(rows, columns, K, a, lda, B, c, ldc, add);
+        else if constexpr (REGISTERS == 32) {
+            if (rows <= 6) tile<S, 6, W>(rows, columns, K, a, lda, B, c, ldc, add);
+            else tile<S, 8, W>(rows, columns, K, a, lda, B, c, ldc, add);
+        }
+    }
+}
+
+// C (M, N) fp32 = or += A (M, K) B (K, N; packed); any sizes from 1. A row's bits depend neither on M nor on its place.
+template <class S>
+static void gemm(long M, long N, long K, const S* A, long lda, const S* B, float* C, long ldc, bool add) {
+    if (M == 1) return few_rows<S, 1, 8>(M, N, K, A, lda, B, C, ldc, add);
+    if (M == 2) return few_rows<S, 2, 4>(M, N, K, A, lda, B, C, ldc, add);
+    if (M <= 4) return few_rows<S, 4, REGISTERS == 32 ? 4 : 2>(M, N, K, A, lda, B, C, ldc, add);
+    const long panels = (N + VL - 1) / VL, groups = (panels + 2) / 3;
+    const long chunk = K > 4096 ? 8 : (32768 / K + 7) / 8 * 8;  // rows of A that stay in the cache
+    for (long m = 0; m < M; m += chunk) {
+        const long rows = M - m < chunk ? M - m : chunk;
+        for (long g = 0; g < groups; g++) {
+            const long p = panels * g / groups, width = panels * (g + 1) / groups - p, n = p * VL;
+            const long columns = N - n < width * VL ? N - n : width * VL;
+            const S *a = A + m * lda, *b = B + p * panel_size<S>(K);
+            float* c = C + m * ldc + n;
+            if (width == 3) many_rows<S, 3>(rows, columns, K, a, lda, b, c, ldc, add);
+            else if (width == 2) many_rows<S, 2>(rows, columns, K, a, lda, b, c, ldc, add);
+            else many_rows<S, 1>(rows, columns, K, a, lda, b, c, ldc, add);
         }
     }
 }
