@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from seqlab.nn.initialize import state_shapes
 from seqlab.nn.options import check_share
 from seqlab.nn.reference import State
 from seqlab.types import InputError
@@ -154,9 +155,9 @@ class StateDropout(Around):
         return (own, *self.inner_masks(T, B, like))
 
 
-def _widths(cell: Any, who: str) -> list[int]:
+def _widths(cell: nn.Module, who: str) -> list[int]:
     """How wide each of a cell's states is."""
-    shapes = getattr(cell, "state_shapes", None) or ((cell.hidden_size,),) * getattr(cell, "num_states", 1)
+    shapes = state_shapes(cell)
     if any(len(shape) != 1 for shape in shapes):
         raise InputError(f"{who} takes cells whose states are (B, units): {type(cell).__name__} has states of {shapes}")
     return [shape[0] for shape in shapes]

@@ -191,13 +191,25 @@ def test_convlstm_with_a_window_of_one_is_an_lstm_at_every_place(peephole):
 
 
 def test_convlstm_sees_its_neighbours():
-    cell = ConvLSTM(1, 2, 3, (4, 4))
-    x = torch.zeros(1, 1, 4, 4)
-    changed = x.clone()
-    changed[0, 0, 0, 0] = 1.0
-    state = (torch.zeros(1, 2, 4, 4),) * 2
-    seen = (cell.step(x, state)[0] != cell.step(changed, state)[0])[0, 0]
-    assert seen.tolist() == [[True, True, False, False]] * 2 + [[False] * 4] * 2
+    torch.manual_seed(0)
+    cell, x, state = ConvLSTM(1, 1, 3, (4, 4)), torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4)
+    corner = state.clone()
+    corner[0, 0, 0, 0] = 1.0
+    before = cell.step(x, (state, state))[0]
+    for after in (cell.step(corner, (state, state))[0], cell.step(x, (corner, state))[0]):
+        assert (after != before)[0, 0].tolist() == [[True, True, False, False]] * 2 + [[False] * 4] * 2
+
+
+def test_convlstm_gates_start_at_their_biases():
+    cell = ConvLSTM(1, 2, 3, (2, 2))
+    cell.ih.weight.data.zero_()
+    cell.hh.weight.data.zero_()
+    cell.forget_bias_(2.0)
+    cell.input_bias_(-1.0)
+    c = torch.randn(1, 2, 2, 2)
+    _, new = cell.step(torch.randn(1, 1, 2, 2), (torch.randn(1, 2, 2, 2), c))
+    gates = torch.sigmoid(torch.tensor([2.0, -1.0]))
+    torch.testing.assert_close(new, gates[0] * c + gates[1] * torch.tanh(cell.ih.bias[4:6, None, None]))
 
 
 # ------------------------------------------------------------------------------------------------------- derivatives
@@ -299,6 +311,8 @@ def test_forget_bias_is_where_the_gate_that_keeps_starts(name, bias):
     for key, parameter in cell.named_parameters():
         if not key.endswith("bias") and "norm" not in key:
             parameter.data.zero_()
+        elif key.endswith("bias"):
+            parameter.data.normal_()  # whatever stands in any of the gate's biases must not add to it
     cell.forget_bias_(bias)
     state = [part.requires_grad_() for part in state_of(cell, 1)]
     new = cell.step(draw(1, E), tuple(state))
