@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -13,21 +14,29 @@ from torch.optim import Optimizer
 
 from seqlab import schema
 from seqlab.baselines.text import floor as text_floor
+from seqlab.data.arrays import ArrayData, ArrayLoader, load_generated
 from seqlab.data.batching import BucketLoader
 from seqlab.data.labelled import LabelledText, load_labelled
+from seqlab.data.synthetic import Part
 from seqlab.engine.runtime import Runtime, make_runtime, seed_everything, tune_allocator
 from seqlab.engine.settings import Settings
-from seqlab.models import ClassificationHead, Embedding, Model, NgramReader
+from seqlab.models import ClassificationHead, Embedding, Features, Model, NgramReader, RegressionHead, StepHead
+from seqlab.nn import ConcatMLP
 from seqlab.paths import cache_dir
 from seqlab.text.pipeline import TextPipeline, WordPipeline
-from seqlab.types import DataSpec, InputError, Split, Task
+from seqlab.types import DataSpec, InputError, Loader, Split, Task
 
 Config = Mapping[str, Any]
 
 BATCHING = ("batch_size", "max_batch_tokens", "max_length", "truncate", "round_to")
 """Keys of ``data`` that say how batches are made."""
-PREPARING = ("name", "tokenizer", "max_tokens", "val_fraction", "epochs", "word_dropout", "eval_max_length", *BATCHING)
+SUITS = ("epochs", "pooling", "head_dropout", "embedding", "word_dropout", "max_lag")
+"""Keys of ``data`` that say what suits it best; the model's and the trainer's options refer to them."""
+PREPARING = ("name", "tokenizer", "max_tokens", "val_fraction", "eval_max_length", *BATCHING, *SUITS)
 """Keys of ``data`` that are not the source's own."""
+HEADS = {"classification": ClassificationHead, "regression": RegressionHead, "tagging": StepHead}
+"""What joins an encoder to each task."""
+Data = LabelledText | ArrayData
 
 PARTS = ("name", "embedding", "head", "ngrams", "tail", "vote")
 """Keys of ``model`` that are not the encoder's own."""
@@ -51,20 +60,14 @@ def check_config(config: Config) -> None:
     for key in ("test", "floor"):
         if not schema.accepts(config[key], bool):
             raise InputError(f"{key} must be true or false, not {config[key]!r}.")
-    if not schema.accepts(data["val_fraction"], float) or not 0 < data["val_fraction"] < 1:
-        raise InputError(f"data.val_fraction must be a number between 0 and 1, not {data['val_fraction']!r}.")
-    _check_node("data", _without(data, PREPARING), ("cache_dir",))
-    _check_node("data.tokenizer", data["tokenizer"])
-    schema.check("data", BucketLoader, _only(data, BATCHING), ("split", "pad_id", "seed", "shuffle"))
-    if not schema.accepts(data["eval_max_length"], int | None):
-        raise InputError(f"data.eval_max_length must be a whole number or null, not {data['eval_max_length']!r}.")
+    _check_data(data)
     _check_node("model", _without(model, PARTS), ("input_size",))
     schema.check("model.embedding", Embedding, model["embedding"], ("vocab_size", "pad_id", "tokens"))
-    schema.check("model.head", ClassificationHead, model["head"], ("input_size", "num_classes"))
+    schema.check("model.head", ClassificationHead, model["head"], ("input_size", "num_outputs"))
     schema.check("model", Model, _only(model, ("tail", "vote")), ("embedding", "encoder", "head", "ngrams"))
     if model["ngrams"] is not None:
         schema.check("model.ngrams", NgramReader, model["ngrams"], ("num_classes",))
-    _check_node("task", _without(config["task"], ("name",)), ("num_classes", "labels"))
+    _check_node("task", _without(config["task"], ("name",)), ("num_outputs", "labels", "blank"))
     _check_node("optim", config["optim"], ("model",))
     _check_node("schedule", config["schedule"], ("progress",))
     schema.check("trainer", Settings, _without(config["trainer"], RUNTIME))
@@ -73,14 +76,32 @@ def check_config(config: Config) -> None:
     build_settings(config)
 
 
+def _check_data(data: Config) -> None:
+    _check_node("data", _without(data, PREPARING), ("cache_dir",))
+    if "tokenizer" not in data:
+        schema.check("data", ArrayLoader, _only(data, BATCHING), ("part", "seed", "shuffle"))
+        return
+    if not schema.accepts(data["val_fraction"], float) or not 0 < data["val_fraction"] < 1:
+        raise InputError(f"data.val_fraction must be a number between 0 and 1, not {data['val_fraction']!r}.")
+    _check_node("data.tokenizer", data["tokenizer"])
+    schema.check("data", BucketLoader, _only(data, BATCHING), ("split", "pad_id", "seed", "shuffle"))
+    if not schema.accepts(data["eval_max_length"], int | None):
+        raise InputError(f"data.eval_max_length must be a whole number or null, not {data['eval_max_length']!r}.")
+
+
 def build_pipeline(config: Config) -> TextPipeline:
     """The text pipeline that ``data.tokenizer`` describes, not yet fitted."""
     return schema.construct("data.tokenizer", config["data"]["tokenizer"])
 
 
-def build_data(config: Config) -> LabelledText:
-    """Read the dataset (or its token cache), with its validation part and vocabulary."""
-    data = _read(config, build_pipeline(config))
+def build_data(config: Config) -> Data:
+    """Read the dataset (or its token cache) with its validation part and vocabulary, or generate it."""
+    data: Data
+    if "tokenizer" in config["data"]:
+        data = _read(config, build_pipeline(config))
+    else:
+        source = schema.construct("data", _without(config["data"], PREPARING), seed=config["seed"])
+        data = load_generated(source)
     if data.spec.task != config["task"]["name"]:
         raise InputError(
             f"data={data.name} is a {data.spec.task} dataset and task={config['task']['name']} does not fit it: "
@@ -102,7 +123,7 @@ def _read(config: Config, pipeline: TextPipeline) -> LabelledText:
     )
 
 
-def check_same_data(saved: Mapping[str, Any], data: LabelledText) -> None:
+def check_same_data(saved: Mapping[str, Any], data: Data) -> None:
     """Hold a checkpoint's data and vocabulary against those at hand.
 
     Raises:
@@ -110,6 +131,8 @@ def check_same_data(saved: Mapping[str, Any], data: LabelledText) -> None:
     """
     if saved["digest"] == data.digest:
         return
+    if data.pipeline is None or saved["pipeline"] is None:
+        raise InputError(f"The data is not what the run was trained on: data={data.name} was made with other options.")
     old, new = saved["pipeline"].get("tokens", []), data.pipeline.state_dict().get("tokens", [])
     if old != new:
         first = next(
@@ -122,34 +145,40 @@ def check_same_data(saved: Mapping[str, Any], data: LabelledText) -> None:
     raise InputError(f"The data is not what the run was trained on: {how}; put the run's data back, or train anew.")
 
 
-def build_floor(config: Config, data: LabelledText) -> dict[str, float]:
-    """The honest baselines of the same data, from the same training part.
+def build_floor(config: Config, data: Data) -> dict[str, float]:
+    """The honest baselines of the same data, from the same training part; in closed form for a generated task.
 
-    They always read words: characters or subwords would handicap methods that count.
+    Those of texts always read words: characters or subwords would handicap methods that count.
     """
+    if isinstance(data, ArrayData):
+        return data.floor
     words = WordPipeline()
     if words.config() != data.pipeline.config():
         data = _read(config, words)
     return text_floor(
-        data.train, data.test, data.spec.num_classes, cache_dir=cache_dir() / "floors", digest=data.digest
+        data.train, data.test, data.spec.num_outputs, cache_dir=cache_dir() / "floors", digest=data.digest
     )
 
 
-def build_loader(config: Config, split: Split, pad_id: int, *, shuffle: bool) -> BucketLoader:
-    """Batches of one split: shuffled to learn from; otherwise to measure, in a fixed order and maybe at more length."""
+def build_loader(config: Config, part: Split | Part, pad_id: int, *, shuffle: bool) -> Loader:
+    """Batches of one part: shuffled to learn from; otherwise to measure, in a fixed order and maybe at more length."""
     batching = _only(config["data"], BATCHING)
+    if isinstance(part, Part):
+        return ArrayLoader(part, seed=config["seed"], shuffle=shuffle, **batching)
     if not shuffle and config["data"]["eval_max_length"] is not None:
         batching["max_length"] = config["data"]["eval_max_length"]
-    return BucketLoader(split, pad_id=pad_id, seed=config["seed"], shuffle=shuffle, **batching)
+    return BucketLoader(part, pad_id=pad_id, seed=config["seed"], shuffle=shuffle, **batching)
 
 
 def build_task(config: Config, spec: DataSpec) -> Task:
     """Loss and metrics."""
     node = _without(config["task"], ("name",))
-    return schema.construct("task", node, num_classes=spec.num_classes, labels=spec.labels)
+    known = {"num_outputs": spec.num_outputs, "labels": spec.labels, "blank": spec.blank}
+    taken = schema.arguments(schema.locate(node.get("_target_"), "task"))
+    return schema.construct("task", node, **{name: value for name, value in known.items() if name in taken})
 
 
-def build_model(config: Config, spec: DataSpec, tokens: Sequence[str], train: Split | None = None) -> Model:
+def build_model(config: Config, spec: DataSpec, tokens: Sequence[str] = (), train: Split | Part | None = None) -> Model:
     """Embedding, encoder and head joined, initial weights drawn from ``seed``.
 
     Args:
@@ -160,12 +189,24 @@ def build_model(config: Config, spec: DataSpec, tokens: Sequence[str], train: Sp
     """
     node = config["model"]
     seed_everything(config["seed"])
-    embedding = Embedding(vocab_size=spec.vocab_size, pad_id=spec.pad_id, tokens=tokens, **node["embedding"])
+    embedding: Embedding | Features
+    if spec.num_features:
+        embedding = Features(spec.num_features)
+    else:
+        embedding = Embedding(vocab_size=spec.vocab_size, pad_id=spec.pad_id, tokens=tokens, **node["embedding"])
     encoder = schema.construct("model", _without(node, PARTS), input_size=embedding.output_size)
-    head = ClassificationHead(input_size=encoder.output_size, num_classes=spec.num_classes, **node["head"])
+    if spec.task == "tagging" and isinstance(encoder, ConcatMLP):
+        raise InputError(
+            f"model={node['name']} answers one vector for a whole row, data of task=tagging asks at each step."
+        )
+    head_class = HEADS[spec.task]
+    options = _only(node["head"], tuple(schema.arguments(head_class)))  # a label for every step needs no pooling
+    head = head_class(input_size=encoder.output_size, num_outputs=spec.num_outputs, **options)
     ngrams = None
     if node["ngrams"] is not None:
-        ngrams = NgramReader(num_classes=spec.num_classes, **node["ngrams"])
+        if spec.task != "classification" or isinstance(train, Part):
+            raise InputError(f"model={node['name']} counts words and classifies texts: choose another for this data.")
+        ngrams = NgramReader(num_classes=spec.num_outputs, **node["ngrams"])
         if train is not None:
             ngrams.fit(train)
     return Model(embedding, encoder, head, ngrams, node["tail"], node["vote"])
@@ -200,12 +241,12 @@ def build_settings(config: Config) -> Settings:
     return Settings(**_without(config["trainer"], RUNTIME))
 
 
-def identity(config: Config, data: LabelledText) -> dict[str, Any]:
+def identity(config: Config, data: Data) -> dict[str, Any]:
     """What a checkpoint carries besides weights, so that it can be used and continued from its folder alone."""
     return {
         "config": dict(config),
-        "pipeline": data.pipeline.state_dict(),
-        "labels": list(data.labels),
+        "pipeline": None if data.pipeline is None else data.pipeline.state_dict(),
+        "spec": {**asdict(data.spec), "labels": list(data.spec.labels)},
         "digest": data.digest,
     }
 

@@ -10,15 +10,19 @@ from rich.console import Console
 from rich.table import Table
 
 from seqlab import build
+from seqlab.build import Data
 from seqlab.data.labelled import LabelledText
 from seqlab.engine import checkpoint
 from seqlab.engine.evaluate import Evaluation, evaluate
 from seqlab.engine.runtime import Runtime, peak_memory, versions
 from seqlab.engine.state import Result
 from seqlab.engine.tracker import Tracker
+from seqlab.insight.answers import answers_figure, position_figure
 from seqlab.insight.classification import confusion_figure, example_table, precision_recall_figure
 from seqlab.models import Model
 from seqlab.tasks.classification import ClassificationMeter
+from seqlab.tasks.regression import RegressionMeter
+from seqlab.tasks.tagging import TaggingMeter
 from seqlab.types import Task
 
 PROJECTED = 1000
@@ -29,7 +33,7 @@ EXAMPLES = 24
 
 def report(
     config: Mapping[str, Any],
-    data: LabelledText,
+    data: Data,
     task: Task,
     model: Model,
     runtime: Runtime,
@@ -79,7 +83,7 @@ def report(
 
 def draw(
     config: Mapping[str, Any],
-    data: LabelledText,
+    data: Data,
     model: Model,
     tracker: Tracker,
     split: str,
@@ -87,26 +91,38 @@ def draw(
     summary: Mapping[str, Any],
 ) -> None:
     """Fill TensorBoard's tabs: scalars, images, text, projector, HParams, precision-recall."""
-    step = summary["steps"]
-    meter = found.meter
-    assert isinstance(meter, ClassificationMeter)
-    probabilities, targets = meter.probabilities, meter.targets
-    tracker.figure(f"{split}/confusion", confusion_figure(targets, probabilities.argmax(axis=1), data.labels), step)
-    tracker.figure(f"{split}/precision_recall", precision_recall_figure(targets, probabilities, data.labels), step)
-    # One curve says all of two classes.
-    for label in range(1 if len(data.labels) == 2 else 0, len(data.labels)):
-        tracker.pr_curve(f"{split}/{data.labels[label]}", targets == label, probabilities[:, label], step)
-    # Evaluation goes from long texts to short ones: take examples from all along the way.
-    seen = np.unique(np.linspace(0, len(targets) - 1, 2000).astype(int))
-    texts = [data.pipeline.decode(getattr(data, split).tokens[row]) for row in meter.index[seen]]
-    table = example_table(texts, targets[seen], probabilities[seen], data.labels, EXAMPLES)
-    tracker.text(f"{split}/examples", table, step)
-    if (weight := getattr(model.embedding, "weight", None)) is not None:
+    step, meter = summary["steps"], found.meter
+    if isinstance(meter, ClassificationMeter):
+        _draw_classes(data, tracker, split, meter, step)
+    elif isinstance(meter, RegressionMeter):
+        for k, name in enumerate(data.spec.labels):
+            figure = answers_figure(meter.targets[:, k], meter.answers[:, k], name)
+            tracker.figure(f"{split}/answers/{name}", figure, step)
+    elif isinstance(meter, TaggingMeter):
+        tracker.figure(f"{split}/by_position", position_figure(*meter.by_position), step)
+    weight = getattr(model.embedding, "weight", None)
+    if weight is not None and data.pipeline is not None:
         tracker.embedding("embedding", weight[:PROJECTED], data.pipeline.tokens[:PROJECTED], step)
     settings = {part: config[part] for part in ("data", "model", "optim", "schedule", "trainer", "seed")}
-    scores = {"val/best_accuracy": summary["val"]["accuracy"]}
+    monitor = summary["monitor"]
+    scores = {f"val/best_{monitor}": summary["val"][monitor]}
     scores |= {f"test/{name}": value for name, value in summary["test"].items()}
     tracker.hparams(_without_targets(settings), scores, step)
+
+
+def _draw_classes(data: Data, tracker: Tracker, split: str, meter: ClassificationMeter, step: int) -> None:
+    probabilities, targets, labels = meter.probabilities, meter.targets, data.spec.labels
+    tracker.figure(f"{split}/confusion", confusion_figure(targets, probabilities.argmax(axis=1), labels), step)
+    tracker.figure(f"{split}/precision_recall", precision_recall_figure(targets, probabilities, labels), step)
+    # One curve says all of two classes.
+    for label in range(1 if len(labels) == 2 else 0, len(labels)):
+        tracker.pr_curve(f"{split}/{labels[label]}", targets == label, probabilities[:, label], step)
+    if isinstance(data, LabelledText):
+        # Evaluation goes from long texts to short ones: take examples from all along the way.
+        seen = np.unique(np.linspace(0, len(targets) - 1, 2000).astype(int))
+        texts = [data.pipeline.decode(getattr(data, split).tokens[row]) for row in meter.index[seen]]
+        table = example_table(texts, targets[seen], probabilities[seen], labels, EXAMPLES)
+        tracker.text(f"{split}/examples", table, step)
 
 
 def _without_targets(node: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,11 +138,11 @@ def show(summary: Mapping[str, Any]) -> None:
     """The result as a small table on standard output."""
     monitor = summary["monitor"]
     table = Table("", monitor, title=f"{summary['model']} on {summary['data']}")
-    table.add_row("validation", f"{summary['val'][monitor]:.4f}")
+    table.add_row("validation", f"{summary['val'][monitor]:.4g}")
     if summary["test"]:
-        table.add_row("test", f"{summary['test'][monitor]:.4f}", style="bold")
+        table.add_row("test", f"{summary['test'][monitor]:.4g}", style="bold")
     for name, value in summary["floor"].items():
-        table.add_row(f"floor: {name.replace('_', ' ')}", f"{value:.4f}", style="dim")
+        table.add_row(f"floor: {name.replace('_', ' ')}", f"{value:.4g}", style="dim")
     console = Console()
     console.print(table)
     console.print(

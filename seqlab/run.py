@@ -43,19 +43,14 @@ class Run:
         self.config: Mapping[str, Any] = saved["config"]
         if not trust:
             _refuse_foreign(self.config)
-        self.labels: tuple[str, ...] = tuple(saved["labels"])
         self.digest: str = saved["digest"]
-        self.pipeline = load_pipeline(saved["pipeline"])
-        self.spec = DataSpec(
-            task=self.config["task"]["name"],
-            vocab_size=len(self.pipeline.tokens),
-            num_classes=len(self.labels),
-            labels=self.labels,
-            pad_id=self.pipeline.pad_id,
-        )
+        self.pipeline = None if saved["pipeline"] is None else load_pipeline(saved["pipeline"])
+        self.spec = DataSpec(**{**saved["spec"], "labels": tuple(saved["spec"]["labels"])})
+        self.labels = self.spec.labels
         # Pre-trained vectors are in the weights already; their file need not be there any more.
         model = {**self.config["model"], "embedding": {**self.config["model"]["embedding"], "vectors": None}}
-        self.model = build.build_model({**self.config, "model": model}, self.spec, self.pipeline.tokens)
+        tokens = () if self.pipeline is None else self.pipeline.tokens
+        self.model = build.build_model({**self.config, "model": model}, self.spec, tokens)
         checkpoint.load_weights(self.model, saved["model"])
         self.runtime = make_runtime(device, self.config["trainer"]["precision"])
         self.model.to(self.runtime.device).eval()
@@ -70,13 +65,22 @@ class Run:
         if split not in SPLITS:
             raise InputError(f"There is no part '{split}'{did_you_mean(split, SPLITS)}")
         data = build.build_data(self.config)
-        build.check_same_data({"digest": self.digest, "pipeline": self.pipeline.state_dict()}, data)
+        pipeline = None if self.pipeline is None else self.pipeline.state_dict()
+        build.check_same_data({"digest": self.digest, "pipeline": pipeline}, data)
         loader = build.build_loader(self.config, getattr(data, split), self.spec.pad_id, shuffle=False)
         found = evaluate(self.model, loader, self.task, device=self.runtime.device, autocast=self.runtime.autocast())
         return found.metrics
 
     def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
-        """For each text: ``text``, ``label`` and ``probabilities`` by label; a text's answer depends on it alone."""
+        """For each text: ``text``, ``label`` and ``probabilities`` by label; a text's answer depends on it alone.
+
+        Raises:
+            InputError: the run was not trained to label texts.
+        """
+        if self.pipeline is None or self.spec.task != "classification":
+            raise InputError(
+                f"{self.path} was trained on data={self.config['data']['name']}, which has no texts to label."
+            )
         tokens = self.pipeline.encode(texts)
         split = Split(tokens, np.zeros(len(tokens), dtype=np.int64))
         answers: list[dict[str, Any]] = [{} for _ in texts]

@@ -10,6 +10,7 @@ import importlib
 import inspect
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -70,6 +71,8 @@ def accepts(value: Any, hint: Any) -> bool:
         )
     if origin is not None and isinstance(origin, type) and issubclass(origin, (Sequence, list, tuple)):
         return isinstance(value, (list, tuple)) and all(accepts(item, arguments[0]) for item in value)
+    if origin is Callable:
+        return isinstance(value, Mapping) and "_target_" in value
     if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
         return isinstance(value, Mapping)
     return True  # objects of ours that no config file can hold
@@ -89,6 +92,8 @@ def describe(hint: Any) -> str:
         return f"a list of {len(arguments)}: " + ", ".join(describe(argument) for argument in arguments)
     if origin is not None and isinstance(origin, type) and issubclass(origin, (Sequence, list, tuple)):
         return f"a list, each item {describe(arguments[0])}"
+    if origin is Callable:
+        return "{_target_: package.module.Name, option: value}"
     return "a path" if hint is Path else str(getattr(hint, "__name__", hint))
 
 
@@ -115,6 +120,9 @@ def check(where: str, function: Callable[..., Any], values: Node, provided: Iter
             raise InputError(f"{path}: there is no such option{did_you_mean(key, open_keys)}")
         if key in hints and not accepts(value, hints[key]):
             raise InputError(f"{path} must be {describe(hints[key])}, not {value!r}.")
+        if (given := _called_with(hints.get(key), value)) is not None:
+            made = locate(value["_target_"], path)
+            check(path, made, value, tuple(inspect.signature(made).parameters)[:given])
     for name, parameter in signature.parameters.items():
         if parameter.default is inspect.Parameter.empty and name not in values and name not in provided:
             raise InputError(f"{where}.{name} is missing: give it a value.")
@@ -126,7 +134,30 @@ def arguments(function: Callable[..., Any]) -> frozenset[str]:
 
 
 def construct(where: str, node: Node, **provided: Any) -> Any:
-    """Check a node against its ``_target_`` and call it with the node's keys and ``provided``."""
+    """Check a node against its ``_target_`` and call it with the node's keys and ``provided``.
+
+    A key whose argument is something to call, and whose value is a node itself, is handed over as that: the target
+    with the node's other keys filled in.
+    """
     function = locate(node.get("_target_"), where)
     check(where, function, node, provided)
-    return function(**{key: value for key, value in node.items() if key != "_target_"}, **provided)
+    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
+    options = {}
+    for key, value in node.items():
+        if key == "_target_":
+            continue
+        if _called_with(hints.get(key), value) is not None:
+            made = locate(value["_target_"], f"{where}.{key}")
+            value = partial(made, **{name: option for name, option in value.items() if name != "_target_"})
+        options[key] = value
+    return function(**options, **provided)
+
+
+def _called_with(hint: Any, value: Any) -> int | None:
+    """How many arguments whoever takes ``value`` will call it with, where the hint says it is something to call."""
+    if not isinstance(value, Mapping):
+        return None
+    for choice in (hint, *get_args(hint)):
+        if get_origin(choice) is Callable:
+            return len(get_args(choice)[0])
+    return None

@@ -40,7 +40,8 @@ def train(config: Mapping[str, Any]) -> Result:
     runtime = build.build_runtime(config)
     data = build.build_data(config)
     task = build.build_task(config, data.spec)
-    model = build.build_model(config, data.spec, data.pipeline.tokens, data.train).to(runtime.device)
+    tokens = () if data.pipeline is None else data.pipeline.tokens
+    model = build.build_model(config, data.spec, tokens, data.train).to(runtime.device)
     optimizer = build.build_optimizer(config, model)
     schedule = build.build_schedule(config)
     train_loader = build.build_loader(config, data.train, data.spec.pad_id, shuffle=True)

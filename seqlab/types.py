@@ -74,9 +74,10 @@ class Batch:
     """Some examples, padded to one length. Built on the CPU; only the trainer and ``evaluate`` move it.
 
     Attributes:
-        inputs: ``(B, T)`` token ids, int64; positions at and after ``lengths`` hold the padding id.
+        inputs: ``(B, T)`` token ids, int64, positions at and after ``lengths`` hold the padding id; or real numbers
+            ``(B, T, F)``, float32.
         lengths: ``(B,)`` int64, always on the CPU, ``0 <= lengths <= T``.
-        targets: ``(B,)`` class ids, int64.
+        targets: what is asked: ``(B,)`` class ids or ``(B, T)`` labels, int64, or ``(B, K)`` real numbers.
         index: ``(B,)`` int64, on the CPU: which rows of the split these are.
     """
 
@@ -95,6 +96,11 @@ class Batch:
         """Number of tokens that count (no padding)."""
         return int(self.lengths.sum())
 
+    @property
+    def positions(self) -> int:
+        """Number of steps, padding included: ``B * T``."""
+        return self.inputs.shape[0] * self.inputs.shape[1]
+
     def to(self, device: torch.device) -> Batch:
         """The same batch with ``inputs`` and ``targets`` on ``device``; ``lengths`` and ``index`` stay."""
         if device.type == "cpu":
@@ -108,13 +114,25 @@ class Batch:
 
 @dataclass(frozen=True)
 class DataSpec:
-    """What the data alone knows and the model needs; none of it is ever written in a config."""
+    """What the data alone knows and the model needs; none of it is ever written in a config.
+
+    Attributes:
+        task: ``classification | regression | tagging``: what is asked.
+        num_outputs: classes, or numbers to predict.
+        labels: their names.
+        vocab_size: of token ids; 0 where the inputs are real numbers.
+        num_features: width ``F`` of real inputs; 0 where the inputs are token ids.
+        pad_id: id of padding.
+        blank: of labels for every step, one that most steps have and that says nothing.
+    """
 
     task: str
-    vocab_size: int
-    num_classes: int
+    num_outputs: int
     labels: tuple[str, ...]
-    pad_id: int
+    vocab_size: int = 0
+    num_features: int = 0
+    pad_id: int = 0
+    blank: str | None = None
 
 
 @dataclass(frozen=True)
@@ -153,7 +171,7 @@ class Loss:
     Attributes:
         total: scalar, the sum of the loss over what counts (with gradient while training).
         count: how many things were counted (examples, target tokens).
-        logits: ``(B, V)``, what the model said, for the meter.
+        logits: what the model said, for the meter: ``(B, V)``, ``(B, T, V)`` or ``(B, K)``.
     """
 
     total: Tensor

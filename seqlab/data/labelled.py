@@ -76,7 +76,7 @@ class LabelledText:
         return DataSpec(
             task="classification",
             vocab_size=len(self.pipeline.tokens),
-            num_classes=len(self.labels),
+            num_outputs=len(self.labels),
             labels=self.labels,
             pad_id=self.pipeline.pad_id,
         )

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from seqlab.types import InputError
+from seqlab.types import DataSpec, InputError
 
 VERSION = 1
 """Goes into every digest; a change to what a seed gives must change it."""
@@ -176,6 +176,16 @@ class Adding:
     seed: int = 0
     name = "adding"
 
+    @property
+    def spec(self) -> DataSpec:
+        """One number for a row of pairs."""
+        return DataSpec(task="regression", num_outputs=1, labels=("sum",), num_features=2)
+
+    @property
+    def floor(self) -> dict[str, float]:
+        """Mean squared error of always answering 1."""
+        return {"always_1": adding_floor()}
+
     def digest(self) -> str:
         """Of the parameters and ``VERSION``: equal digests mean equal parts."""
         return _digest(self)
@@ -217,6 +227,17 @@ class CopyMemory:
     seed: int = 0
     name = "copy"
 
+    @property
+    def spec(self) -> DataSpec:
+        """A symbol for every step; blank is id 0, and reads as nothing."""
+        labels = ("blank", *(str(symbol) for symbol in range(1, self.symbols + 1)), "mark")
+        return DataSpec("tagging", len(labels), labels, vocab_size=len(labels), blank="blank")
+
+    @property
+    def floor(self) -> dict[str, float]:
+        """Accuracy, on the symbols to repeat, of guessing them."""
+        return {"without_memory": copy_floor(self.steps, self.symbols, self.length).accuracy}
+
     def digest(self) -> str:
         """Of the parameters and ``VERSION``: equal digests mean equal parts."""
         return _digest(self)
@@ -257,6 +278,17 @@ class Parity:
     test: int = 1_000
     seed: int = 0
     name = "parity"
+
+    @property
+    def spec(self) -> DataSpec:
+        """Even or odd, for a row of bits or at each of them; a zero reads as nothing."""
+        task = "classification" if self.asked == "whole" else "tagging"
+        return DataSpec(task=task, num_outputs=2, labels=("even", "odd"), vocab_size=2)
+
+    @property
+    def floor(self) -> dict[str, float]:
+        """Accuracy of guessing."""
+        return {"guessing": parity_floor()}
 
     def digest(self) -> str:
         """Of the parameters and ``VERSION``: equal digests mean equal parts."""

@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any
 
 
-class Interrupted(Exception):  # noqa: N818 - no error: someone asked
+class Interrupted(Exception):
     """A signal asked the run to end; the message is the signal's name."""
 
 

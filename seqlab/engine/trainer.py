@@ -189,7 +189,7 @@ class Trainer:
             losses.append(loss.total)
             count += loss.count
             window.tokens += sum(batch.lengths.tolist())
-            window.positions += batch.inputs.numel()
+            window.positions += batch.positions
 
         if scaler is not None:
             scaler.unscale_(self.optimizer)

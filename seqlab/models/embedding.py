@@ -102,6 +102,27 @@ class Embedding(nn.Module):
         return ones.new_zeros(*inputs.shape, self.vocab_size).scatter_(2, inputs.unsqueeze(2), ones)
 
 
+class Features(nn.Module):
+    """Stands where an ``Embedding`` would, for inputs that are real numbers already: ``(B, T, F)`` to itself.
+
+    Args:
+        num_features: ``F``.
+    """
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        check_positive("num_features", num_features)
+        self.output_size = num_features
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Hand ``inputs`` ``(B, T, F)`` on."""
+        return inputs
+
+    def extra_repr(self) -> str:
+        """The width, for ``print(model)`` and the summary."""
+        return str(self.output_size)
+
+
 def _pretrained(path: str | Path, tokens: Sequence[str] | None, vocab_size: int, dim: int | None, std: float) -> Tensor:
     """``(vocab_size, E)``: the file's vectors, and N(0, std) for tokens that it lacks."""
     if tokens is None or len(tokens) != vocab_size:

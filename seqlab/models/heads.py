@@ -1,4 +1,4 @@
-"""Heads: what turns an encoder's answer into a task's logits."""
+"""Heads: what turns an encoder's answer into what a task asks for."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ClassificationHead(nn.Module):
 
     Args:
         input_size: ``D``.
-        num_classes: ``V``.
+        num_outputs: classes, ``V``.
         pooling: one or several kinds of ``Pooling``.
         dropout: on the pooled vector.
 
@@ -31,19 +31,19 @@ class ClassificationHead(nn.Module):
     def __init__(
         self,
         input_size: int,
-        num_classes: int,
+        num_outputs: int,
         pooling: PoolKind | Sequence[PoolKind] = "last",
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if num_classes < 2:
+        if num_outputs < 2:
             raise InputError(
-                f"there is nothing to tell apart with num_classes={num_classes}: use data with two or more labels"
+                f"there is nothing to tell apart with num_outputs={num_outputs}: use data with two or more labels"
             )
         check_share("dropout", dropout)
-        self.dropout, self.binary = dropout, num_classes == 2
+        self.dropout, self.binary = dropout, num_outputs == 2
         self.pooling = Pooling(input_size, pooling)
-        self.output = nn.Linear(self.pooling.output_size, 1 if self.binary else num_classes)
+        self.output = nn.Linear(self.pooling.output_size, 1 if self.binary else num_outputs)
 
     def forward(self, encoded: Encoded) -> Tensor:
         """Logits ``(B, V)``, in the dtype of the encoder's outputs."""
@@ -52,3 +52,53 @@ class ClassificationHead(nn.Module):
             pooled = F.dropout(pooled, self.dropout)
         logits = self.output(pooled).to(pooled.dtype)
         return F.pad(logits, (1, 0)) if self.binary else logits
+
+
+class RegressionHead(nn.Module):
+    """Pool over time, then one linear layer: ``K`` real numbers a row.
+
+    Args:
+        input_size: ``D``.
+        num_outputs: ``K``.
+        pooling: one or several kinds of ``Pooling``.
+        dropout: on the pooled vector.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        num_outputs: int,
+        pooling: PoolKind | Sequence[PoolKind] = "last",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        check_share("dropout", dropout)
+        self.dropout = dropout
+        self.pooling = Pooling(input_size, pooling)
+        self.output = nn.Linear(self.pooling.output_size, num_outputs)
+
+    def forward(self, encoded: Encoded) -> Tensor:
+        """``(B, K)``, in the dtype of the encoder's outputs."""
+        pooled = F.dropout(self.pooling(encoded), self.dropout, self.training)
+        return self.output(pooled).to(pooled.dtype)
+
+
+class StepHead(nn.Module):
+    """One linear layer at every step: logits for a label, or the next token, of each.
+
+    Args:
+        input_size: ``D``.
+        num_outputs: labels, ``V``.
+        dropout: on the encoder's outputs.
+    """
+
+    def __init__(self, input_size: int, num_outputs: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        check_share("dropout", dropout)
+        self.dropout = dropout
+        self.output = nn.Linear(input_size, num_outputs)
+
+    def forward(self, encoded: Encoded) -> Tensor:
+        """Logits ``(B, T, V)``, in the dtype of the encoder's outputs."""
+        outputs = F.dropout(encoded.outputs, self.dropout, self.training)
+        return self.output(outputs).to(outputs.dtype)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seqlab.models.embedding import Features
 from seqlab.models.model import Model
 from seqlab.types import Encoded
 
@@ -76,6 +77,8 @@ def summarize(model: Model) -> Summary:
     try:
         with torch.no_grad():
             inputs = torch.zeros(2, _PROBE_LENGTH, dtype=torch.long, device=first.device)
+            if isinstance(model.embedding, Features):
+                inputs = first.new_zeros(2, _PROBE_LENGTH, model.embedding.output_size)
             model(inputs, torch.full((2,), _PROBE_LENGTH))
     finally:
         model.train(training)

@@ -70,11 +70,11 @@ def initialize(cell: Any, init: Init, forget_bias: float | None = None, max_lag:
         init: the scheme for its ``nn.Linear`` maps.
         forget_bias: where the gate that keeps the memory starts, before its sigmoid (Jozefowicz et al. 2015: 1).
         max_lag: the longest lag expected, in steps, at least 2: chrono initialisation (Tallec and Ollivier 2018, eq.
-            14): forget biases ``log U(1, max_lag - 1)``, and the input gate's the negative of it.
+            14): forget biases ``log U(1, max_lag - 1)``, and the input gate's the negative of it. What a cell without
+            such a gate cannot use, and what ``forget_bias`` says otherwise.
 
     Raises:
-        InputError: a forget bias for a cell without a forget gate, both ``forget_bias`` and ``max_lag``, or a
-            ``max_lag`` below 2.
+        InputError: a forget bias for a cell without a forget gate, or a ``max_lag`` below 2.
     """
     if init != "uniform":
         inputs, recurrent = linear_maps(cell)
@@ -90,23 +90,18 @@ def initialize(cell: Any, init: Init, forget_bias: float | None = None, max_lag:
                     nn.init.orthogonal_(gate)
                 else:
                     nn.init.eye_(gate)
-    if forget_bias is None and max_lag is None:
-        return
-    kind = type(cell).__name__
-    if not hasattr(cell, "forget_bias_"):
-        option = "max_lag" if forget_bias is None else "forget_bias"
-        raise InputError(f"{option} sets the gate that keeps the memory, and {kind} has none: leave it null")
-    if max_lag is None:
-        cell.forget_bias_(forget_bias)
-        return
-    if forget_bias is not None:
-        raise InputError("forget_bias and max_lag both set the gate that keeps the memory: give one of them")
-    if max_lag < 2:
+    if max_lag is not None and max_lag < 2:
         raise InputError(f"max_lag={max_lag} is no lag to prepare for: give the longest one in steps, at least 2")
-    bias = torch.log(torch.empty(cell.hidden_size).uniform_(1.0, max(1.0, max_lag - 1.0)))
-    cell.forget_bias_(bias)
-    if hasattr(cell, "input_bias_"):
-        cell.input_bias_(-bias)
+    if forget_bias is not None:
+        if not hasattr(cell, "forget_bias_"):
+            kind = type(cell).__name__
+            raise InputError(f"forget_bias sets the gate that keeps the memory, and {kind} has none: leave it null")
+        cell.forget_bias_(forget_bias)
+    elif max_lag is not None and hasattr(cell, "forget_bias_"):
+        bias = torch.empty(cell.hidden_size).uniform_(1.0, max(1.0, max_lag - 1.0)).log_()
+        cell.forget_bias_(bias)
+        if hasattr(cell, "input_bias_"):
+            cell.input_bias_(-bias)
 
 
 def _gate(module: nn.Linear, cell: Any) -> int:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqlab.nn.cells import CELLS, StateDropout, Zoneout
+from seqlab.nn.cells import CELLS, ProjectedLSTM, StateDropout, Zoneout
 from seqlab.nn.direction import Backend, Direction, recurrent_weights
 from seqlab.nn.fused import torch_names
 from seqlab.nn.initialize import Init, initial_state, initialize, state_shapes
@@ -49,7 +49,8 @@ class Recurrent(nn.Module):
         init: ``uniform`` as torch draws, all from ``U(-1, 1) / sqrt(hidden_size)``: a short memory first, which suits
             pooled text; ``orthogonal`` or ``identity`` for long lags, see ``initialize``.
         forget_bias: initial bias of the gate that keeps the memory (Jozefowicz et al. 2015: 1); None: as drawn.
-        max_lag: instead, the longest lag expected, in steps (chrono initialisation: Tallec and Ollivier 2018).
+        max_lag: instead, the longest lag expected, in steps, for cells with such a gate (chrono initialisation: Tallec
+            and Ollivier 2018).
         backend: what runs the cells, see ``Direction``.
 
     Raises:
@@ -174,8 +175,6 @@ class Recurrent(nn.Module):
             raise InputError("a torch module without biases has no counterpart here: make it with bias=True")
         cell: str | MakeCell = {"RNN_TANH": "rnn", "RNN_RELU": "rnn_relu"}.get(module.mode, module.mode.lower())
         if module.proj_size:
-            from seqlab.nn.cells import ProjectedLSTM
-
             cell = partial(ProjectedLSTM, projection=module.proj_size)
         layers, size = module.num_layers, module.hidden_size
         ours = cls(module.input_size, cell, size, layers, module.bidirectional, dropout=module.dropout, backend=backend)

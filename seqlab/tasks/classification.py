@@ -16,7 +16,7 @@ class Classification:
     """Cross-entropy over classes; accuracy decides.
 
     Args:
-        num_classes: how many logits the model gives, ``V``.
+        num_outputs: how many logits the model gives, ``V``.
         labels: their names, in the order of the class ids.
         label_smoothing: share of the target's probability spread evenly over all classes (Szegedy et al. 2016),
             in training only: evaluation always reports the plain loss, so runs with different smoothing compare.
@@ -25,13 +25,13 @@ class Classification:
     monitor = "accuracy"
     maximize = True
 
-    def __init__(self, num_classes: int, labels: Sequence[str], label_smoothing: float = 0.0) -> None:
-        if num_classes < 2:
-            raise InputError(f"Classification needs at least two classes, the data has {num_classes}.")
+    def __init__(self, num_outputs: int, labels: Sequence[str], label_smoothing: float = 0.0) -> None:
+        if num_outputs < 2:
+            raise InputError(f"Classification needs at least two classes, the data has {num_outputs}.")
         if not 0.0 <= label_smoothing < 1.0:
             raise InputError(f"label_smoothing is {label_smoothing}; give a share from 0 up to, but not, 1.")
-        assert len(labels) == num_classes, (len(labels), num_classes)
-        self.num_classes = num_classes
+        assert len(labels) == num_outputs, (len(labels), num_outputs)
+        self.num_outputs = num_outputs
         self.labels = tuple(labels)
         self.label_smoothing = label_smoothing
 
@@ -51,7 +51,7 @@ class Classification:
 
     def meter(self) -> ClassificationMeter:
         """A fresh meter for one pass."""
-        return ClassificationMeter(self.num_classes)
+        return ClassificationMeter(self.num_outputs)
 
 
 class ClassificationMeter:

@@ -12,6 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from seqlab import compose as ours
 from seqlab.build import check_config
+from seqlab.errors import InputError
 from seqlab.run import Run
 from seqlab.train import train
 
@@ -89,6 +90,42 @@ def test_every_optimiser_and_schedule_trains(choice, table, tmp_path):
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_composes_and_its_options_are_known(experiment):
     check_config(composed(f"experiment={experiment}"))
+
+
+GENERATED = {
+    "adding": ("mse", "data.steps=12"),
+    "copy": ("accuracy", "data.steps=5"),
+    "parity": ("accuracy", "data.steps=20"),
+    "parity task=tagging data.asked=prefixes": ("accuracy", "data.steps=20"),
+}
+
+
+@pytest.mark.parametrize("model", [model for model in MODELS if model != "lstm_ngrams"])
+@pytest.mark.parametrize("data", GENERATED)
+def test_every_generated_task_trains_with_every_model_that_suits_it(data, model, tmp_path):
+    if model == "mlp" and ("copy" in data or "prefixes" in data):
+        pytest.skip("one vector for a whole row has nothing to say at each step")
+    monitor, size = GENERATED[data]
+    run_dir = tmp_path / "run"
+    train(composed(
+        *f"data={data}".split(), size, f"model={model}", f"run_dir={run_dir}", "data.train=40", "data.val=8",
+        "data.test=8", "data.batch_size=8", "trainer.device=cpu", "trainer.max_epochs=null", "trainer.max_steps=2",
+    ))  # fmt: skip
+    summary = json.loads((run_dir / "summary.json").read_text())
+    assert summary["monitor"] == monitor
+    assert summary["floor"][next(iter(summary["floor"]))] > 0
+    run = Run(run_dir, device="cpu")
+    assert run.evaluate("test")[monitor] == summary["test"][monitor]
+    with pytest.raises(InputError, match="has no texts to label"):
+        run.predict(["one"])
+
+
+@pytest.mark.parametrize("data", ["copy", "adding"])
+def test_a_model_that_cannot_answer_the_data_is_refused_in_one_sentence(data, tmp_path):
+    for model in ("lstm_ngrams", *(["mlp"] if data == "copy" else [])):
+        with pytest.raises(InputError, match=f"model={model}"):
+            train(composed(f"data={data}", f"model={model}", f"run_dir={tmp_path / model}", "data.train=40"))
+        assert not (tmp_path / model).exists()
 
 
 @pytest.mark.parametrize("data", ["imdb", "reviews"])

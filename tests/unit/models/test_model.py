@@ -47,7 +47,7 @@ def test_head_dropout_is_off_in_evaluation():
 
 
 def test_one_class_is_refused():
-    with pytest.raises(InputError, match="num_classes=1"):
+    with pytest.raises(InputError, match="num_outputs=1"):
         ClassificationHead(3, 1)
 
 

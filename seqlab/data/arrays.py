@@ -1,0 +1,113 @@
+"""Data that is whole in memory as padded arrays: generated tasks, joined to the loader's side of things."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from seqlab.data.synthetic import Part
+from seqlab.types import Batch, DataSpec, InputError
+
+log = logging.getLogger(__name__)
+
+
+class Generator(Protocol):
+    """Makes a dataset out of nothing but its options."""
+
+    name: str
+
+    @property
+    def spec(self) -> DataSpec:
+        """Sizes, and what is asked."""
+        ...
+
+    @property
+    def floor(self) -> dict[str, float]:
+        """What is reached without learning, in closed form, by name."""
+        ...
+
+    def digest(self) -> str:
+        """Equal for equal data."""
+        ...
+
+    def splits(self) -> dict[str, Part]:
+        """``train``, ``val`` and ``test``."""
+        ...
+
+
+@dataclass(frozen=True)
+class ArrayData:
+    """Three parts and what is known of them; the counterpart of ``LabelledText`` where there is no text."""
+
+    name: str
+    train: Part
+    val: Part
+    test: Part
+    spec: DataSpec
+    floor: dict[str, float]
+    digest: str
+    pipeline: None = None
+
+
+def load_generated(source: Generator) -> ArrayData:
+    """Make all parts of a generated dataset."""
+    started = time.perf_counter()
+    parts = source.splits()
+    log.info(
+        "%s: %s training, %s validation, %s test examples (%.1f s)",
+        source.name,
+        *(f"{len(parts[part]):,}" for part in ("train", "val", "test")),
+        time.perf_counter() - started,
+    )
+    train, val, test = (parts[part] for part in ("train", "val", "test"))
+    return ArrayData(source.name, train, val, test, source.spec, source.floor, source.digest())
+
+
+class ArrayLoader:
+    """Batches of rows in an order that is a pure function of ``(seed, epoch)``; in their own order unshuffled.
+
+    Args:
+        part: the rows.
+        batch_size: examples in a batch; the last one of an epoch may hold fewer.
+        seed: with the epoch's number, decides the order.
+        shuffle: False for evaluation.
+
+    Raises:
+        InputError: a size below 1, or no rows.
+    """
+
+    def __init__(self, part: Part, *, batch_size: int = 32, seed: int = 0, shuffle: bool = True) -> None:
+        if batch_size < 1:
+            raise InputError(f"batch_size must be at least 1, not {batch_size}.")
+        if len(part) == 0:
+            raise InputError("there are no examples to make batches of.")
+        self._part, self._batch_size, self._seed, self._shuffle = part, batch_size, seed, shuffle
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return -(-len(self._part) // self._batch_size)
+
+    @property
+    def padding(self) -> float:
+        """Share of padded cells over the whole part."""
+        return 1 - float(self._part.lengths.sum()) / (len(self._part) * self._part.inputs.shape[1])
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of ``epoch`` from the ``start``-th on."""
+        rows = len(self._part)
+        order = np.random.default_rng([self._seed, epoch]).permutation(rows) if self._shuffle else np.arange(rows)
+        for first in range(start * self._batch_size, rows, self._batch_size):
+            index = order[first : first + self._batch_size]
+            lengths = self._part.lengths[index]
+            yield Batch(
+                torch.from_numpy(self._part.inputs[index]),
+                torch.from_numpy(lengths),
+                torch.from_numpy(self._part.targets[index]),
+                torch.from_numpy(index),
+            )
