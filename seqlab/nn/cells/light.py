@@ -47,6 +47,7 @@ class MinGRU(nn.Module):
         """All steps of ``x`` ``(T, B, input_size)``: the outputs ``(T, B, hidden_size)`` and the last state."""
         (h,) = state
         z, n = self._gates(x)
+        z = z.to(h.dtype)  # under autocast 1 - z must not be rounded to bfloat16, which has nothing between 0.996 and 1
         y = linear_scan(1 - z, z * n, h)
         return y, (y[-1],)
 
@@ -91,6 +92,7 @@ class MinLSTM(nn.Module):
         """All steps of ``x`` ``(T, B, input_size)``: the outputs ``(T, B, hidden_size)`` and the last state."""
         (h,) = state
         keep, n = self._gates(x)
+        keep = keep.to(h.dtype)
         y = linear_scan(keep, (1 - keep) * n, h)
         return y, (y[-1],)
 
@@ -143,6 +145,7 @@ class QRNN(nn.Module):
         """All steps of ``x`` ``(T, B, input_size)``: the outputs ``(T, B, hidden_size)`` and the last states."""
         _, c = state
         f, n, o = self._gates(x)
+        f = f.to(c.dtype)
         cells = linear_scan(f, (1 - f) * n, c)
         y = o * cells
         return y, (y[-1], cells[-1])

@@ -69,7 +69,7 @@ class IndRNN(nn.Module):
         input_size: width of ``x``.
         hidden_size: units.
         max_steps: the longest sequence, ``T`` of the bound; the cell then computes with ``u`` clipped to
-            ``[-bound, bound]``. None sets no bound.
+            ``[-bound, bound]``, and what lies beyond gets no gradient. None sets no bound.
 
     Raises:
         InputError: a size below one.

@@ -261,6 +261,19 @@ def test_the_form_without_a_loop_equals_the_loop(name, T):
         torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-13)
 
 
+@pytest.mark.parametrize("name", PARALLEL)
+def test_the_form_without_a_loop_keeps_a_long_memory_under_autocast(name):
+    cell = make(name).float()
+    cell.forget_bias_(7.0)  # keeps 0.999 a step, which bfloat16 would call 1
+    x, state = torch.randn(200, 2, E), tuple(torch.ones_like(part).float() for part in state_of(cell, 2))
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        y, final = scan(cell.step, x, state)
+        y2, final2 = cell.parallel(x, state)
+    assert y2.dtype is torch.float32
+    torch.testing.assert_close(y, y2, rtol=1e-2, atol=1e-2)
+    torch.testing.assert_close(final[-1], final2[-1], rtol=1e-2, atol=1e-2)
+
+
 def test_the_scaled_gates_of_minlstm_stay_finite_where_both_are_closed():
     cell = make("minlstm").float()
     cell.forget_bias_(-500.0)
