@@ -3,5 +3,7 @@
 from seqlab.nn.pooling import Pooling
 from seqlab.nn.readers import BagOfWords, ConcatMLP, Convolution
 from seqlab.nn.recurrent import Recurrent
+from seqlab.nn.stream import Stream
+from seqlab.nn.tcn import TCN
 
-__all__ = ["BagOfWords", "ConcatMLP", "Convolution", "Pooling", "Recurrent"]
+__all__ = ["TCN", "BagOfWords", "ConcatMLP", "Convolution", "Pooling", "Recurrent", "Stream"]
