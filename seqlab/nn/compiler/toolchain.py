@@ -108,7 +108,7 @@ extern "C" int bf16() { return 0; }
         return False
     try:
         return bool(build(probe, "bf16").bf16())
-    except NoCompiler:
+    except (NoCompiler, RuntimeError):
         return False
 
 
