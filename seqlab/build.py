@@ -62,6 +62,8 @@ def check_config(config: Config) -> None:
             raise InputError(f"{key} must be true or false, not {config[key]!r}.")
     _check_data(data)
     _check_node("model", _without(model, PARTS), ("input_size",))
+    with torch.device("meta"):  # what the encoder itself refuses, at no cost: nothing is allocated
+        schema.construct("model", _without(model, PARTS), input_size=2)
     schema.check("model.embedding", Embedding, model["embedding"], ("vocab_size", "pad_id", "tokens"))
     schema.check("model.head", ClassificationHead, model["head"], ("input_size", "num_outputs"))
     schema.check("model", Model, _only(model, ("tail", "vote")), ("embedding", "encoder", "head", "ngrams"))

@@ -26,6 +26,7 @@ Trust = Annotated[bool, typer.Option("--trust", help="Also run code outside seql
 
 def main() -> None:
     """Entry point of the installed command; ``seqlab train ...`` is ``python train.py ...``."""
+    sys.path.append(str(Path.cwd()))  # cells and sources of a person's own; last, so that they hide nothing
     if sys.argv[1:2] == ["train"]:
         from seqlab import train
 

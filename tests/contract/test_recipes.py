@@ -128,6 +128,32 @@ def test_a_model_that_cannot_answer_the_data_is_refused_in_one_sentence(data, tm
         assert not (tmp_path / model).exists()
 
 
+def test_a_cell_of_ones_own_is_named_by_its_target(table, tmp_path, monkeypatch):
+    (tmp_path / "cells_of_mine.py").write_text(
+        "import torch\nfrom torch import nn\n\n"
+        "class Leaky(nn.Module):\n"
+        "    def __init__(self, input_size: int, hidden_size: int, keep: float = 0.5):\n"
+        "        super().__init__()\n"
+        "        self.input_size, self.hidden_size, self.keep = input_size, hidden_size, keep\n"
+        "        self.x, self.h = nn.Linear(input_size, hidden_size), nn.Linear(hidden_size, hidden_size)\n"
+        "    def step(self, x, state):\n"
+        "        (h,) = state\n"
+        "        return (self.keep * h + (1 - self.keep) * torch.tanh(self.x(x) + self.h(h)),)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    run_dir = tmp_path / "run"
+    train(shrunk(table, run_dir, "model.cell={_target_: cells_of_mine.Leaky, keep: 0.9}"))
+    with pytest.raises(InputError, match=r"code outside seqlab \(model\.cell names cells_of_mine\.Leaky\)"):
+        Run(run_dir, device="cpu")
+    run = Run(run_dir, device="cpu", trust=True)
+    assert run.model.encoder.layers[0].directions[0].cell.keep == 0.9
+
+
+def test_a_misspelt_cell_is_refused_before_any_data_is_read(tmp_path):
+    with pytest.raises(InputError, match="did you mean 'peephole'"):
+        train(composed("data=csv", f"data.path={tmp_path / 'nowhere.csv'}", "model.cell=peephol"))
+
+
 @pytest.mark.parametrize("data", ["imdb", "reviews"])
 def test_every_dataset_composes_and_its_options_are_known(data):
     check_config(composed(f"data={data}"))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
@@ -70,3 +71,38 @@ def test_construct_calls_the_target():
 def test_a_target_that_cannot_be_called_is_an_input_error(target):
     with pytest.raises(InputError, match="_target_"):
         schema.construct("w", {"_target_": target})
+
+
+class Holder:
+    def __init__(self, make: str | Callable[[int, int], Fraction], size: int = 1) -> None:
+        self.made = make if isinstance(make, str) else make(3, 4)
+
+
+class Scaled:
+    def __init__(self, a: int, b: int, factor: float = 1.0) -> None:
+        self.value = factor * a / b
+
+
+def test_a_node_where_something_to_call_is_wanted_is_handed_over_with_its_options():
+    node = {"_target_": f"{__name__}.Holder", "make": {"_target_": f"{__name__}.Scaled", "factor": 2.0}}
+    assert schema.construct("w", node).made.value == 1.5
+    assert schema.construct("w", {**node, "make": "by name"}).made == "by name"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            {"_target_": f"{__name__}.Scaled", "fcator": 2.0},
+            r"w\.make\.fcator: there is no such option; did you mean 'f",
+        ),
+        ({"_target_": f"{__name__}.Scaled", "factor": "x"}, r"w\.make\.factor must be a number, not 'x'"),
+        ({"_target_": f"{__name__}.Scaled", "a": 3}, r"w\.make\.a: there is no such option"),
+        ({"_target_": f"{__name__}.Nothing"}, r"w\.make\._target_ names"),
+        ({"factor": 2.0}, r"w\.make must be text or \{_target_"),
+        (3, r"w\.make must be text or \{_target_"),
+    ],
+)
+def test_what_is_wrong_with_such_a_node_is_named_with_its_path(make, message):
+    with pytest.raises(InputError, match=message):
+        schema.construct("w", {"_target_": f"{__name__}.Holder", "make": make})
