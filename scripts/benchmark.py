@@ -53,5 +53,21 @@ def recurrent(
     main(quick, full, threads, only, json_file)
 
 
+@app.command()
+def memory(
+    task: Annotated[str, typer.Argument(help="adding, copy or parity.")] = "adding",
+    steps: Annotated[int, typer.Option(help="Length of the sequences, or of the wait.")] = 600,
+    minutes: Annotated[float, typer.Option(help="Of training, each.")] = 5.0,
+    models: Annotated[str, typer.Option(help="Names of configs, with commas.")] = "lstm,gru,rnn,indrnn,mingru,tcn",
+    seeds: Annotated[int, typer.Option(help="Runs of each model.")] = 1,
+    options: Annotated[str, typer.Option(help="More options of train.py, with spaces.")] = "",
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write every run's summary to this file.")] = None,
+) -> None:
+    """What each network can remember: models trained on a generated task for the same time."""
+    from bench_memory import main
+
+    main(task, steps, minutes, models.split(","), seeds, options.split(), json_file)
+
+
 if __name__ == "__main__":
     app()
