@@ -6,6 +6,7 @@
 #pragma once
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 #ifdef _OPENMP
@@ -295,22 +296,16 @@ static void pack(const S* W, long K, long N, long sk, long sn, S* out) {
 
 // ---- C = A B or C += A B.
 
-// R rows times W panels; the sums stay in registers, start at 0 or at C, and take k = 0, 1, ... in this order, whatever R
-// and W are. A tile at the edge, with fewer rows or columns, works in a place of its own and copies what exists.
+// R rows times W panels; the sums stay in registers and take k = 0, 1, ... in this order, whatever R and W are. A tile at
+// the edge computes its last row more than once, and columns of zeros.
 template <class S, int R, int W>
 static inline void tile(long rows, long columns, long K, const S* A, long lda, const S* B, float* C, long ldc, bool add) {
     const long D = depth<S>(), size = panel_size<S>(K);
-    const bool edge = rows < R || columns < W * VL;
-    float own[R * W * VL];
-    float* sums = edge ? own : C;
-    const long lds = edge ? W * VL : ldc;
-    if (edge && add)
-        for (long r = 0; r < rows; r++) memcpy(own + r * lds, C + r * ldc, columns * sizeof(float));
     const S* a[R];
     for (int r = 0; r < R; r++) a[r] = A + (r < rows ? r : rows - 1) * lda;
     V acc[R][W];
     for (int r = 0; r < R; r++)
-        for (int w = 0; w < W; w++) acc[r][w] = add ? load(sums + r * lds + w * VL) : V{};
+        for (int w = 0; w < W; w++) acc[r][w] = V{};
     long k = 0;
     for (; k + D <= K; k += D) {
         V b[W];
@@ -322,10 +317,18 @@ static inline void tile(long rows, long columns, long K, const S* A, long lda, c
         for (int r = 0; r < R; r++)
             for (int w = 0; w < W; w++)
                 acc[r][w] = multiply_add(acc[r][w], spread_last(a[r] + k), load(B + w * size + k * VL), B);
-    for (int r = 0; r < R; r++)
-        for (int w = 0; w < W; w++) store(sums + r * lds + w * VL, acc[r][w]);
-    if (edge)
-        for (long r = 0; r < rows; r++) memcpy(C + r * ldc, own + r * lds, columns * sizeof(float));
+    if (rows == R && columns >= W * VL) {
+        for (int r = 0; r < R; r++)
+            for (int w = 0; w < W; w++) {
+                float* c = C + r * ldc + w * VL;
+                store(c, add ? load(c) + acc[r][w] : acc[r][w]);
+            }
+    } else {  // at the edge: what exists
+        float sums[R][W * VL];
+        memcpy(sums, acc, sizeof sums);
+        for (long r = 0; r < rows; r++)
+            for (long n = 0; n < columns; n++) C[r * ldc + n] = add ? C[r * ldc + n] + sums[r][n] : sums[r][n];
+    }
 }
 
 // Up to R rows: the weights come in at the speed of the cache; W panels at once hide the latency of the additions.
@@ -373,4 +376,50 @@ static void gemm(long M, long N, long K, const S* A, long lda, const S* B, float
             else many_rows<S, 1>(rows, columns, K, a, lda, b, c, ldc, add);
         }
     }
+}
+
+// out[m][r] = A[r][m]
+template <class S>
+static void turn(long rows, long columns, const S* A, long lda, S* out, long ldo) {
+    const long D = depth<S>();
+    for (long r = 0; r < rows; r += VL * D)
+        for (long m = 0; m < columns; m += VL) {
+            const S* from = A + r * lda + m;
+            S* to = out + m * ldo + r;
+            if (r + VL * D <= rows && m + VL <= columns) {
+                V block[VL];
+                for (long i = 0; i < VL; i++) {
+                    S line[VL * D];
+                    for (long j = 0; j < VL; j++)
+                        for (long d = 0; d < D; d++) line[j * D + d] = from[(i * D + d) * lda + j];
+                    block[i] = load(line);
+                }
+                transpose(block);
+                for (long j = 0; j < VL; j++) memcpy(to + j * ldo, &block[j], sizeof block[j]);
+            } else {
+                for (long i = 0; i < VL * D && r + i < rows; i++)
+                    for (long j = 0; j < VL && m + j < columns; j++) to[j * ldo + i] = from[i * lda + j];
+            }
+        }
+}
+
+// C (M, N) fp32 = or += A' B, the sum over all rows of A (rows, M) and B (rows, N) in their order: a weight's gradient.
+// Bits do not depend on how M is split among threads.
+template <class S>
+static void gemm_over_rows(long rows, long M, long N, const S* A, long lda, const S* B, long ldb, float* C, long ldc,
+                           bool add) {
+    const long DEPTH = 256, HEIGHT = 128;  // what is turned and packed at a time
+    const long STRIDE = DEPTH + 16;        // a power of two would put all rows in the same lines of the cache
+    S* turned = (S*)malloc((HEIGHT * STRIDE + packed_size<S>(DEPTH, N)) * sizeof(S));
+    S* packed = turned + HEIGHT * STRIDE;
+    for (long r = 0; r < rows; r += DEPTH) {
+        const long depth = rows - r < DEPTH ? rows - r : DEPTH;
+        pack(B + r * ldb, depth, N, ldb, 1, packed);
+        for (long m = 0; m < M; m += HEIGHT) {
+            const long height = M - m < HEIGHT ? M - m : HEIGHT;
+            turn(depth, height, A + r * lda + m, lda, turned, STRIDE);
+            gemm(height, N, depth, turned, STRIDE, packed, C + m * ldc, ldc, add || r > 0);
+        }
+    }
+    free(turned);
 }

@@ -31,6 +31,9 @@ extern "C" void pack_TYPE(const TYPE* W, long K, long N, long sk, long sn, TYPE*
 extern "C" void gemm_TYPE(
     long M, long N, long K, const TYPE* A, long lda, const TYPE* B, float* C, long ldc, bool add
 ) { gemm(M, N, K, A, lda, B, C, ldc, add); }
+extern "C" void over_rows_TYPE(
+    long rows, long M, long N, const TYPE* A, long lda, const TYPE* B, long ldb, float* C, long ldc, bool add
+) { gemm_over_rows(rows, M, N, A, lda, B, ldb, C, ldc, add); }
 extern "C" void store_TYPE(const float* x, TYPE* y, long n) { for (long i = 0; i < n; i++) st(y + i, x[i]); }
 """
 LOOPS = "".join(
@@ -84,8 +87,8 @@ class Product:
 
     def __init__(self, library: ctypes.CDLL, dtype: torch.dtype) -> None:
         self.dtype = dtype
-        self._size, self._pack, self._gemm = (
-            getattr(library, f"{what}_{TYPES[dtype]}") for what in ("size", "pack", "gemm")
+        self._size, self._pack, self._gemm, self._over_rows = (
+            getattr(library, f"{what}_{TYPES[dtype]}") for what in ("size", "pack", "gemm", "over_rows")
         )
         self._size.restype = ctypes.c_long
 
@@ -108,6 +111,17 @@ class Product:
         assert (out[:, weight.shape[0] :] == 7).all(), "wrote beyond its columns"
         return out[:, : weight.shape[0]]
 
+    def over_rows(self, a: Tensor, b: Tensor, start: Tensor | None = None) -> Tensor:
+        (rows, M), N = a.shape, b.shape[1]
+        out = torch.full((M, N + 3), 7.0)
+        if start is not None:
+            out[:, :N] = start
+        sizes = [ctypes.c_long(size) for size in (rows, M, N, a.stride(0), b.stride(0), out.stride(0))]
+        add = ctypes.c_bool(start is not None)
+        self._over_rows(*sizes[:3], address(a), sizes[3], address(b), sizes[4], address(out), sizes[5], add)
+        assert (out[:, N:] == 7).all(), "wrote beyond its columns"
+        return out[:, :N]
+
     def random(self, *shape: int) -> Tensor:
         return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape))).to(self.dtype)
 
@@ -128,6 +142,17 @@ def test_large_products(product: Product) -> None:
     for M, N, K in ((300, 40, 700), (70, 20, 5000)):
         a, weight = product.random(M, K), product.random(N, K)
         assert (product(a, weight) - a.double() @ weight.double().t()).abs().max() < 1e-5 * K**0.5
+
+
+def test_sums_over_rows(product: Product) -> None:
+    for rows, M, N in ((1, 1, 1), (2, 33, 17), (7, 5, 40), (300, 50, 20), (513, 130, 33)):
+        a, b, start = product.random(rows, M + 2)[:, 1:-1], product.random(rows, N + 1)[:, :-1], torch.randn(M, N)
+        expected = a.double().t() @ b.double()
+        bound = (a.double().abs().t() @ b.double().abs() + start.abs()) * (rows + 1) * 2**-24
+        assert ((product.over_rows(a, b) - expected).abs() <= bound).all()
+        assert ((product.over_rows(a, b, start) - (start + expected)).abs() <= bound).all()
+        some = product.over_rows(a[:, M // 2 :], b)
+        assert torch.equal(some, product.over_rows(a, b)[M // 2 :]), "a share of the work has other bits"
 
 
 def test_a_row_does_not_depend_on_its_neighbours(product: Product) -> None:
