@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from seqlab.nn.cells import CELLS, ProjectedLSTM, StateDropout, Zoneout
 from seqlab.nn.direction import Backend, Direction, recurrent_weights
 from seqlab.nn.fused import torch_names
-from seqlab.nn.initialize import Init, initial_state, initialize, state_shapes
+from seqlab.nn.initialize import Init, initial_state, initialize, linear_maps, state_shapes
 from seqlab.nn.options import check_choice, check_positive, check_share
 from seqlab.nn.reference import State
 from seqlab.nn.rows import Rows, check_lengths
@@ -97,6 +97,12 @@ class Recurrent(nn.Module):
         def make(reads: int, units: int) -> nn.Module:
             made = cell(reads, units)
             initialize(made, init, forget_bias, max_lag)
+            for option, share in (("recurrent_dropout", recurrent_dropout), ("state_dropout", state_dropout)):
+                if share and not linear_maps(made)[1]:
+                    raise InputError(
+                        f"{option}={share} has nothing to drop: {type(made).__name__} has no linear map of its state, "
+                        "use dropout or zoneout"
+                    )
             if state_dropout:
                 made = StateDropout(made, state_dropout)
             return Zoneout(made, zoneout) if zoneout else made

@@ -1,5 +1,7 @@
 """Recurrent against worked numbers, torch's own modules on packed sequences, and finite differences."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from seqlab.nn.cells import ConvLSTM
 from seqlab.nn.recurrent import Recurrent
 from seqlab.types import InputError
 
@@ -264,6 +267,8 @@ def test_bfloat16_autocast_stays_close_and_answers_float32(cell, lengths):
     ("options", "message"),
     [
         ({"forget_bias": 1.0, "cell": "rnn"}, "RNN has none"),
+        ({"cell": "mingru", "state_dropout": 0.2}, "state_dropout=0.2 has nothing to drop: MinGRU"),
+        ({"cell": "indrnn", "recurrent_dropout": 0.2}, "recurrent_dropout=0.2 has nothing to drop: IndRNN"),
         ({"max_lag": 1}, "max_lag=1"),
         ({"backend": "torch", "cell": "indrnn"}, "IndRNN is none of them"),
         ({"cell": "lsmt"}, "did you mean 'lstm'"),
@@ -407,3 +412,18 @@ def test_a_copy_runs_by_itself():
         for parameter in encoder.parameters():
             parameter.zero_()
     assert torch.equal(other(x, lengths).outputs, expected)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_a_cell_on_grids(bidirectional):
+    torch.manual_seed(0)
+    make = partial(ConvLSTM, kernel_size=3, grid=(4, 5))
+    encoder = Recurrent(2, make, 3, 2, bidirectional=bidirectional)
+    width = 6 if bidirectional else 3
+    x, lengths = torch.randn(3, 6, 2, 4, 5), torch.tensor([6, 3, 0])
+    encoded = encoder(x, lengths)
+    assert encoded.outputs.shape == (3, 6, width, 4, 5)
+    assert encoded.final.shape == (3, width, 4, 5)
+    assert not encoded.outputs[1, 3:].any()
+    alone = encoder(x[1:2, :3], lengths[1:2])
+    torch.testing.assert_close(encoded.outputs[1, :3], alone.outputs[0])
