@@ -6,9 +6,11 @@ import ctypes
 import platform
 import random
 import sys
+import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +128,30 @@ def tune_allocator(megabytes: int = 64) -> bool:
     return bool(kept and mallopt(trim_threshold, 2 * size))
 
 
+def tune_products() -> Callable[[], None] | None:
+    """Gives this process's fp32 matrix products to oneDNN where that is as exact as torch's choice and clearly faster.
+
+    On AMD processors torch's choice is MKL, which uses half the vector width there. torch's switch says "bf16", but
+    only some processors (with AMX) take that at its word; others compute in fp32 all the same. So both libraries are
+    asked once for the same products: oneDNN's must agree with fp64 to 1e-5 and take less than three quarters of the
+    time.
+
+    Measured on Zen 5, one thread, training step without and with: MLP 256x784-512-512-10 7.8 and 3.6 ms, cross-entropy
+    of 2048 rows over 10,000 words 352 and 263, Transformer layer 105 and 78; LSTM and compiled GRU classifiers the
+    same within 2 %. It costs some 10 us in each tiny product: an MLP 32x64-64-64-10 0.12 and 0.22 ms, nn.GRU of size
+    64 8.5 and 11.5, nn.RNN 3.2 and 5.7. So it is for processes whose recurrent loops are compiled.
+
+    Returns:
+        What takes it back, or None where nothing was changed: torch before 2.9 has no such switch, somebody else has
+        used it, or there is nothing to gain. While it is on, torch.get_float32_matmul_precision() raises.
+    """
+    switch = _product_switch()
+    if switch is None or switch.fp32_precision != "none" or not _onednn_gains():
+        return None
+    switch.fp32_precision = "bf16"
+    return partial(setattr, switch, "fp32_precision", "none")
+
+
 def peak_memory() -> int:
     """The largest resident size of this process so far, in bytes; 0 where the system does not tell (Windows)."""
     if sys.platform == "win32":
@@ -153,9 +179,42 @@ def versions() -> dict[str, str]:
         "threads": str(torch.get_num_threads()),
         "platform": platform.platform(),
     }
+    switch = _product_switch()
+    if switch is not None and switch.fp32_precision != "none":
+        found["fp32_products"] = f"oneDNN ({switch.fp32_precision})"
     if torch.cuda.is_available():
         found |= {"cuda": str(torch.version.cuda), "gpu": torch.cuda.get_device_name()}
     return found
+
+
+def _product_switch() -> Any | None:
+    """torch's switch for fp32 products of oneDNN; None where this torch has none."""
+    switch = getattr(torch.backends.mkldnn, "matmul", None)
+    return switch if hasattr(switch, "fp32_precision") and torch.backends.mkldnn.is_available() else None
+
+
+@cache
+def _onednn_gains() -> bool:
+    """Whether oneDNN's fp32 products are exact and fast; leaves the switch and random states as they were."""
+    switch = _product_switch()
+    if switch is None:
+        return False
+    generator = torch.Generator().manual_seed(0)
+    a, b, wide = (torch.randn(shape, generator=generator) for shape in ((256, 256), (256, 256), (8, 256)))
+    pairs = ((a, b), (a.t(), b), (wide, b.t()))
+    with torch.inference_mode(), torch.autocast("cpu", enabled=False):
+        exact = [x.double() @ y.double() for x, y in pairs]
+        seconds: dict[str, list[float]] = {"none": [], "bf16": []}
+        try:
+            for precision in ("none", "bf16") * 5:
+                switch.fp32_precision = precision
+                start = time.perf_counter()
+                products = [x @ y for x, y in pairs]
+                seconds[precision].append(time.perf_counter() - start)
+        finally:
+            switch.fp32_precision = "none"
+    errors = [float((found - true).norm() / true.norm()) for found, true in zip(products, exact, strict=True)]
+    return max(errors) < 1e-5 and min(seconds["bf16"]) < 0.75 * min(seconds["none"])
 
 
 def _native_bf16(device: torch.device) -> bool:

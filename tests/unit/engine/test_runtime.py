@@ -1,4 +1,5 @@
 import os
+from typing import Any
 
 import pytest
 import torch
@@ -53,6 +54,75 @@ def test_autocast_computes_in_the_precision() -> None:
     with runtime.Runtime().autocast():
         assert (weights @ weights).dtype == torch.float32
     assert runtime.Runtime().scaler() is None
+
+
+@pytest.fixture
+def switch(monkeypatch) -> Any:
+    found = runtime._product_switch()
+    if found is None:
+        pytest.skip("this torch has no switch for fp32 products")
+    before = found.fp32_precision
+    found.fp32_precision = "none"
+    yield found
+    found.fp32_precision = before
+
+
+def test_products_go_to_onednn_and_back(switch, monkeypatch) -> None:
+    monkeypatch.setattr(runtime, "_onednn_gains", lambda: True)
+    assert "fp32_products" not in runtime.versions()
+    undo = runtime.tune_products()
+    assert undo is not None
+    assert runtime.versions()["fp32_products"] == "oneDNN (bf16)"
+    undo()
+    assert switch.fp32_precision == "none"
+    assert "fp32_products" not in runtime.versions()
+
+
+def test_products_are_left_alone(switch, monkeypatch) -> None:
+    monkeypatch.setattr(runtime, "_onednn_gains", lambda: False)
+    assert runtime.tune_products() is None
+    assert switch.fp32_precision == "none"
+    monkeypatch.setattr(runtime, "_onednn_gains", lambda: True)
+    switch.fp32_precision = "tf32"  # somebody's wish
+    assert runtime.tune_products() is None
+    assert switch.fp32_precision == "tf32"
+    monkeypatch.setattr(runtime, "_product_switch", lambda: None)  # an older torch
+    assert runtime.tune_products() is None
+    assert "fp32_products" not in runtime.versions()
+
+
+def test_products_stay_exact_where_they_are_tuned(switch) -> None:
+    state = torch.get_rng_state()
+    undo = runtime.tune_products()
+    assert torch.equal(torch.get_rng_state(), state)
+    assert switch.fp32_precision == ("none" if undo is None else "bf16")
+    a, b = torch.randn(300, 500), torch.randn(500, 200)
+    exact = a.double() @ b.double()
+    assert float((a @ b - exact).norm() / exact.norm()) < 1e-5
+
+
+@pytest.mark.parametrize("spoil", ["inexact", "slow"])
+def test_the_probe_refuses(switch, monkeypatch, spoil: str) -> None:
+    """A library that answers in bf16, or takes its time."""
+    matmul, clock = torch.Tensor.__matmul__, iter(range(10**6))
+
+    def product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        found = matmul(a, b)
+        if a.dtype == torch.float32 and switch.fp32_precision == "bf16":
+            if spoil == "inexact":
+                return found.bfloat16().float()
+            next(clock)
+        return found
+
+    monkeypatch.setattr(torch.Tensor, "__matmul__", product)
+    if spoil == "slow":
+        monkeypatch.setattr(runtime.time, "perf_counter", lambda: next(clock))
+    runtime._onednn_gains.cache_clear()
+    try:
+        assert runtime.tune_products() is None
+        assert switch.fp32_precision == "none"
+    finally:
+        runtime._onednn_gains.cache_clear()
 
 
 def test_memory_versions_and_allocator() -> None:
