@@ -269,6 +269,25 @@ static inline void transpose(V rows[VL]) {
     }
 }
 
+// A lane of a panel holds one value of k in the case of float, two of bf16. `side_by_side` makes lanes of VL columns from
+// rows k and k + 1, `apart` stores lanes of columns m and m + 1 as rows.
+typedef uint32_t Lanes __attribute__((vector_size(VL * 4)));
+typedef uint16_t Halves __attribute__((vector_size(VL * 2)));
+
+static inline V side_by_side(const float* row, long) { return load(row); }
+static inline V side_by_side(const bf16* row, long ld) {
+    Halves even, odd;
+    memcpy(&even, row, sizeof even);
+    memcpy(&odd, row + ld, sizeof odd);
+    return (V)(__builtin_convertvector(even, Lanes) | __builtin_convertvector(odd, Lanes) << 16);
+}
+static inline void apart(V v, float* row, long) { store(row, v); }
+static inline void apart(V v, bf16* row, long ld) {
+    Halves even = __builtin_convertvector((Lanes)v, Halves), odd = __builtin_convertvector((Lanes)v >> 16, Halves);
+    memcpy(row, &even, sizeof even);
+    memcpy(row + ld, &odd, sizeof odd);
+}
+
 // B[k][n] = W[n * sn + k * sk] to panels; `out` has packed_size<S>(K, N) elements.
 template <class S>
 static void pack(const S* W, long K, long N, long sk, long sn, S* out) {
@@ -285,9 +304,10 @@ static void pack(const S* W, long K, long N, long sk, long sn, S* out) {
                 memcpy(out + k * VL, block, sizeof block);
             }
         else if (sn == 1 && columns == VL)
-            for (; k + D <= K; k += D)
-                for (long n = 0; n < VL; n++)
-                    for (long d = 0; d < D; d++) out[k * VL + n * D + d] = from[(k + d) * sk + n];
+            for (; k + D <= K; k += D) {
+                V lanes = side_by_side(from + k * sk, sk);
+                memcpy(out + k * VL, &lanes, sizeof lanes);
+            }
         memset(out + k * VL, 0, (size - k * VL) * sizeof(S));
         for (; k < K; k++)
             for (long n = 0; n < columns; n++) out[(k / D * VL + n) * D + k % D] = from[n * sn + k * sk];
@@ -382,23 +402,18 @@ static void gemm(long M, long N, long K, const S* A, long lda, const S* B, float
 template <class S>
 static void turn(long rows, long columns, const S* A, long lda, S* out, long ldo) {
     const long D = depth<S>();
-    for (long r = 0; r < rows; r += VL * D)
-        for (long m = 0; m < columns; m += VL) {
+    for (long r = 0; r < rows; r += VL)
+        for (long m = 0; m < columns; m += VL * D) {
             const S* from = A + r * lda + m;
             S* to = out + m * ldo + r;
-            if (r + VL * D <= rows && m + VL <= columns) {
+            if (r + VL <= rows && m + VL * D <= columns) {
                 V block[VL];
-                for (long i = 0; i < VL; i++) {
-                    S line[VL * D];
-                    for (long j = 0; j < VL; j++)
-                        for (long d = 0; d < D; d++) line[j * D + d] = from[(i * D + d) * lda + j];
-                    block[i] = load(line);
-                }
+                for (long i = 0; i < VL; i++) block[i] = load(from + i * lda);
                 transpose(block);
-                for (long j = 0; j < VL; j++) memcpy(to + j * ldo, &block[j], sizeof block[j]);
+                for (long j = 0; j < VL; j++) apart(block[j], to + j * D * ldo, ldo);
             } else {
-                for (long i = 0; i < VL * D && r + i < rows; i++)
-                    for (long j = 0; j < VL && m + j < columns; j++) to[j * ldo + i] = from[i * lda + j];
+                for (long i = 0; i < VL && r + i < rows; i++)
+                    for (long j = 0; j < VL * D && m + j < columns; j++) to[j * ldo + i] = from[i * lda + j];
             }
         }
 }
