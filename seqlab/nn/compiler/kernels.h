@@ -99,19 +99,21 @@ static inline float expm1_(float x) {
     return whole > 126 ? (1.f + q) * s * t : fma_(q, s * t, s * t - 1.f);
 }
 
-static inline float sigmoid_(float x) {
-    float n;
+static inline float sigmoid_(float x) {  // 1 / (1 + e) or e / (1 + e) with e = exp(-|x|)
+    float n, t = __builtin_fabsf(x);
     int32_t whole;
-    float q = exp_parts(clamp_(-x, -88.f, 89.f), &n, &whole);
-    return 1.f / fma_(1.f + q, power_of_two(whole), 1.f);  // 2^-127 comes out as 0 and 2^128 as inf, as it should
+    float q = exp_parts(t > 88.f ? -88.f : -t, &n, &whole);
+    float s = power_of_two(whole), e = fma_(q, s, s);
+    return (x < 0.f ? e : 1.f) / (1.f + e);
 }
 
-static inline float tanh_(float x) {  // e / (e + 2) with e = exp(2 x) - 1, exactly 1 from 10 up
-    float n;
+static inline float tanh_(float x) {  // e / (e + 2) with e = exp(2 |x|) - 1; 1 from 10 up
+    float n, t = __builtin_fabsf(x);
     int32_t whole;
-    float q = exp_parts(clamp_(x + x, -20.f, 20.f), &n, &whole);
+    t = t > 10.f ? 10.f : t;
+    float q = exp_parts(t + t, &n, &whole);
     float s = power_of_two(whole), e = fma_(q, s, s - 1.f);
-    return e / (e + 2.f);
+    return __builtin_copysignf(e / (e + 2.f), x);
 }
 
 // log(m 2^e) = e log 2 + log(1 + f), sqrt(1/2) < m <= sqrt(2). Polynomial: Cephes, logf.
