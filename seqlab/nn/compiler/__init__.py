@@ -1,33 +1,11 @@
-"""The recurrent compiler: a cell's ``step`` becomes one C++ function for the whole sequence."""
+"""The recurrent compiler: a cell's ``step`` becomes one C++ function for a whole sequence, forward and backward.
 
-from __future__ import annotations
+``trace.py`` writes down one step, ``emit.py`` makes C++ of it, ``toolchain.py`` builds and keeps that, ``sequence.py``
+runs it; ``kernels.h`` and ``loop.h`` are the parts in C++ that all cells have in common.
+"""
 
-from typing import Any
+from seqlab.nn.compiler.sequence import CompiledCell, compile_cell
+from seqlab.nn.compiler.toolchain import NoCompiler, has_bf16
+from seqlab.nn.compiler.torch_operations import Unsupported
 
-from torch import Tensor, nn
-
-
-class Unsupported(Exception):
-    """Why a cell cannot be compiled, in one phrase."""
-
-
-class NoCompiler(Exception):
-    """There is no C++ compiler."""
-
-
-class CompiledCell:
-    """A cell's code for whole sequences."""
-
-    def __call__(self, *args: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Run."""
-        raise Unsupported("the compiler is being written")
-
-
-def compile_cell(cell: nn.Module) -> CompiledCell:
-    """Trace a cell."""
-    raise Unsupported("the compiler is being written")
-
-
-def has_bf16() -> bool:
-    """Whether products can be made of bfloat16."""
-    return False
+__all__ = ["CompiledCell", "NoCompiler", "Unsupported", "compile_cell", "has_bf16"]

@@ -1,0 +1,117 @@
+"""Where a program's weights stand in the cell's parameters: gathered before a run, and their gradients put back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seqlab.nn.compiler.program import Block
+from seqlab.nn.compiler.trace import trace
+
+
+@dataclass(frozen=True)
+class Segment:
+    """``count`` times ``H`` rows that follow one another in each of ``blocks``, whose sum is meant."""
+
+    blocks: tuple[Block, ...]
+    count: int
+
+
+class Gather:
+    """A matrix (or vector) put together from parts of parameters.
+
+    Args:
+        parts: for every ``H`` rows the blocks that are added up; none: zeros.
+        H: rows of a part.
+        width: columns; None of a vector.
+    """
+
+    def __init__(self, parts: Sequence[tuple[Block, ...]], H: int, width: int | None = None) -> None:
+        self.H, self.width = H, width
+        self.rows = len(parts) * H
+        self.segments: list[Segment] = []
+        for blocks in parts:
+            if self.segments:
+                last = self.segments[-1]
+                if blocks == tuple(replace(block, row=block.row + last.count * H) for block in last.blocks):
+                    self.segments[-1] = Segment(last.blocks, last.count + 1)
+                    continue
+            self.segments.append(Segment(blocks, 1))
+        self.names = {block.name for blocks in parts for block in blocks}
+
+    def _part(self, tensor: Tensor, block: Block, count: int) -> Tensor:
+        part = tensor[block.row : block.row + count * self.H]
+        return part if self.width is None else part[:, block.column : block.column + self.width]
+
+    def __call__(self, parameters: Mapping[str, Tensor], dtype: torch.dtype) -> Tensor:
+        """``(rows, width)`` or ``(rows,)`` of ``dtype``; a view where the parameter already stands like this."""
+        parts = []
+        for segment in self.segments:
+            found = [self._part(parameters[block.name], block, segment.count) for block in segment.blocks]
+            if not found:
+                part = torch.zeros(segment.count * self.H, *(() if self.width is None else (self.width,)))
+            else:
+                part = found[0]
+                for other in found[1:]:
+                    part = part + other
+            parts.append(part if part.dtype == dtype else part.to(dtype))
+        if not parts:
+            return torch.empty(0, dtype=dtype)
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def scatter(self, gradient: Tensor, parameters: Mapping[str, Tensor], into: dict[str, Tensor], own: bool) -> None:
+        """Add the gradient of the gathered tensor to those of the parameters, ``into``.
+
+        Args:
+            gradient: like the gathered tensor.
+            parameters: for their shapes and types.
+            into: the gradients so far; those of other parameters than these are left out.
+            own: whether ``gradient`` is this call's to give away, not a part of something larger.
+        """
+        start = 0
+        for segment in self.segments:
+            part = gradient[start : start + segment.count * self.H]
+            start += segment.count * self.H
+            for block in segment.blocks:
+                like = parameters.get(block.name)
+                if like is None:
+                    continue
+                if block.name not in into:
+                    if part.shape == like.shape:
+                        alone = (
+                            own and len(segment.blocks) == 1 and len(self.segments) == 1 and part.dtype == like.dtype
+                        )
+                        into[block.name] = part if alone else part.to(like.dtype, copy=True)
+                        continue
+                    into[block.name] = torch.zeros_like(like)
+                self._part(into[block.name], block, segment.count).add_(part)
+
+
+class Wiring:
+    """A program, and where in one cell its numbers are."""
+
+    def __init__(self, cell: nn.Module) -> None:
+        self.cell = cell
+        sizes: Any = cell
+        self.I, self.H = int(sizes.input_size), int(sizes.hidden_size)
+        self.program = trace(cell)
+        self.names = self.program.parameters
+        self._places = []
+        for name in self.names:
+            path, _, attribute = name.rpartition(".")
+            self._places.append((cell.get_submodule(path), attribute))
+        program, H = self.program, self.H
+        self.x_weights = Gather([column.maps for column in program.columns if column.maps], H, self.I)
+        self.bias = Gather([column.biases for column in program.columns], H)
+        self.vectors = Gather([(block,) for block in program.vectors], H)
+        self.runs = [
+            (p, run, Gather(run.blocks, H, H)) for p, product in enumerate(program.products) for run in product.runs
+        ]
+
+    def parameters(self) -> tuple[Tensor, ...]:
+        """What they are now."""
+        return tuple(getattr(module, attribute) for module, attribute in self._places)
