@@ -37,9 +37,12 @@ class Layout:
 
     def pad(self, rows: Tensor) -> Tensor:
         """``(rows, D)`` to ``(T, B, D)``, with zeros."""
-        if self.index is not None:
-            rows = rows.new_zeros(self.T * self.B, rows.shape[1]).index_copy_(0, self.index, rows)
-        return rows.view(self.T, self.B, rows.shape[1])
+        shape = self.T, self.B, rows.shape[1]
+        if self.index is None:
+            return rows.view(shape)
+        padded = rows.new_zeros(shape)  # no view, so that those who get it may write to it
+        padded.view(-1, shape[2]).index_copy_(0, self.index, rows)
+        return padded
 
 
 @lru_cache(maxsize=64)

@@ -194,7 +194,8 @@ class Run:
         in_rows = layout.pack(x)
         last = tuple(part.detach().clone() for part in state)
         h = last[0] if dtype == torch.float32 else last[0].to(dtype)
-        y = torch.empty(rows, H, dtype=dtype)
+        # The caller's tensor itself where there is no padding: a view could not be written to.
+        y = torch.empty((T, B, H) if layout.index is None else (rows, H), dtype=dtype)
         nothing = y.new_empty(0)
         held = rows if save else self.threads  # where nothing is saved, each thread has one row to write to
         in_place = save and dtype == torch.float32
@@ -212,7 +213,7 @@ class Run:
             [*inputs, nothing],
             masks,
         )
-        return layout.pad(y), last, (y, gates, *kept, *inputs) if save else ()
+        return y if layout.index is None else layout.pad(y), last, (y, gates, *kept, *inputs) if save else ()
 
     def backward(
         self,

@@ -230,7 +230,9 @@ class Recorder(TorchDispatchMode):
             raise Unsupported(f"step uses aten.{name}")
         elif len(known.pieces) == 1 and isinstance(known.pieces[0], int) and self._vectors(out):
             self.know(out, known)
-        elif len(known.pieces) == 1 or tuple(out.shape) == tuple(source.shape):
+        elif tuple(out.shape) == tuple(source.shape):
+            self.know(out, self._checked(out, known.pieces, name))
+        elif len(known.pieces) == 1:
             self.know(out, self._checked(out, known.pieces * max(1, out.shape[-1] // self.H if out.ndim else 1), name))
         else:
             raise Unsupported(f"step uses aten.{name} to shape {(*out.shape,)}")
