@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlab.nn import compiler, fused, reference
-from seqlab.nn.initialize import linear_maps, num_masks
+from seqlab.nn.initialize import linear_maps, num_masks, state_shapes
 from seqlab.nn.reference import State
 from seqlab.nn.rows import Rows
 from seqlab.types import InputError
@@ -53,11 +53,14 @@ class Direction(nn.Module):
             )
         self._compiled: compiler.CompiledCell | None = None
         self._refused = False
+        self._shapes, self._masks = state_shapes(cell), num_masks(cell)
+        owners = [module for module in cell.modules() if module._parameters]
+        self._owner = owners[0] if owners else None
 
     def forward(self, x: Tensor, state: State, rows: Rows) -> tuple[Tensor, State]:
         """Outputs ``(T, B, D)``, zero at padding, and each row's last state, for ``x`` ``(T, B, ...)``."""
         T, B = x.shape[:2]
-        masks = self.cell.masks(T, B, state[0]) if num_masks(self.cell) else ()
+        masks = self.cell.masks(T, B, state[0]) if self._masks else ()
         if self.backend in ("auto", "compiled") and self._compilable(state[0]):
             kernel = self._kernel()
             if kernel is not None:
@@ -74,6 +77,12 @@ class Direction(nn.Module):
                     outputs: tuple[Tensor, State] = parallel(x, state)
                     return outputs
         return reference.scan(self.cell.step, x, state, rows.active, self.reverse, masks)
+
+    def initial_state(self, B: int, like: Tensor) -> State:
+        """Zeros, each ``(B, ...)``, in the dtype and on the device of the cell's weights (of ``like`` without any)."""
+        if self._owner is not None:
+            like = next(iter(self._owner._parameters.values()))  # type: ignore[assignment]
+        return tuple(like.new_zeros(B, *shape) for shape in self._shapes)
 
     def extra_repr(self) -> str:
         """Direction and backend, for ``print(model)``."""

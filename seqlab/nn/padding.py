@@ -94,9 +94,5 @@ def find_padding(inputs: Tensor, lengths: Tensor, input_size: int) -> Padding | 
     B, T, E = inputs.shape
     if input_size != E:
         raise InputError(f"the encoder reads vectors of width {input_size} but was given width {E}: make the two equal")
-    check_lengths(lengths, B, T)
-    if B == 0:
-        return None
-    values = lengths.tolist()
-    shortest = min(values)
+    shortest = check_lengths(lengths, B, T)
     return None if shortest == T else Padding(lengths, T, inputs.device, empty=shortest == 0)

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from seqlab.nn.cells import CELLS, ProjectedLSTM, StateDropout, Zoneout
 from seqlab.nn.direction import Backend, Direction, recurrent_weights
 from seqlab.nn.fused import torch_names
-from seqlab.nn.initialize import Init, initial_state, initialize, linear_maps, state_shapes
+from seqlab.nn.initialize import Init, initialize, linear_maps, state_shapes
 from seqlab.nn.options import check_choice, check_positive, check_share
 from seqlab.nn.reference import State
-from seqlab.nn.rows import Rows, check_lengths
+from seqlab.nn.rows import Rows
 from seqlab.nn.stream import Stream
 from seqlab.types import Encoded, InputError
 
@@ -121,6 +121,9 @@ class Recurrent(nn.Module):
             width = layer.output_size
         self.layers = nn.ModuleList(layers)
         self.output_size = width
+        # The same once more as plain lists: a short sequence takes less time than many look-ups in torch's containers.
+        self._layers = layers
+        self._directions = [direction for layer in layers for direction in layer.each]
 
     def forward(self, inputs: Tensor, lengths: Tensor, state: Sequence[State] | None = None) -> Encoded:
         """Read ``inputs`` ``(B, T, E)`` up to ``lengths`` ``(B,)``, from ``state`` on.
@@ -138,17 +141,19 @@ class Recurrent(nn.Module):
             raise InputError(
                 f"the encoder reads vectors of width {self.input_size} but was given width {E}: make the two equal"
             )
-        check_lengths(lengths, B, T)
-        parts = self.initial_state(B, inputs) if state is None else self._check_state(state, B)
+        if len(lengths) != B:
+            raise InputError(f"there are {len(lengths)} lengths for a batch of {B}: give one length for each row")
+        rows = Rows(lengths, T, inputs.device)
+        start = self.initial_state(B, inputs) if state is None else list(self._check_state(state, B))
         if B == 0 or T == 0:
             zeros = inputs.new_zeros(B, T, self.output_size)
-            return Encoded(zeros, inputs.new_zeros(B, self.output_size), lengths, tuple(parts))
-        rows = Rows(lengths, T, inputs.device)
-        start = [tuple(rows.sort(part) for part in each) for each in parts]
+            return Encoded(zeros, inputs.new_zeros(B, self.output_size), lengths, tuple(start))
+        if state is not None:
+            start = [tuple(rows.sort(part) for part in each) for each in start]
         x, final, ends = rows.enter(inputs), inputs, []
-        for k, layer in enumerate(self._layers()):
+        for k, layer in enumerate(self._layers):
             dropped = F.dropout(x, self.dropout) if k > 0 and self.dropout and self.training else x
-            count = len(layer.directions)
+            count = len(layer.each)
             outputs, last, end = layer(dropped, start[k * count : (k + 1) * count], rows)
             ends += end
             if self.residual and k > 0:
@@ -159,10 +164,8 @@ class Recurrent(nn.Module):
         return Encoded(rows.leave(x).to(inputs.dtype), rows.unsort(final).to(inputs.dtype), lengths, state)
 
     def initial_state(self, B: int, like: Tensor) -> list[State]:
-        """Zeros, one tuple for each layer and direction; on the device of ``like``, in the weights' dtype."""
-        weight = next(self.parameters(), like)
-        like = like.new_zeros((), dtype=weight.dtype)
-        return [initial_state(direction.cell, B, like) for direction in self._directions()]
+        """Zeros, one tuple for each layer and direction; in the weights' dtype (that of ``like`` without weights)."""
+        return [direction.initial_state(B, like) for direction in self._directions]
 
     def stream(self, batch_size: int = 1) -> Stream:
         """Read step by step: ``stream.push(x)`` with ``x`` ``(B, E)`` answers ``(B, D)``, as ``forward`` would.
@@ -198,9 +201,9 @@ class Recurrent(nn.Module):
             InputError: torch has no such module: another cell, widths that differ, residual or summed directions,
                 dropout inside the recurrence.
         """
-        first = self._layers()[0]
-        kinds = {direction.torch_kind for direction in self._directions()}
-        widths = {layer.hidden_size for layer in self._layers()}
+        first = self._layers[0]
+        kinds = {direction.torch_kind for direction in self._directions}
+        widths = {layer.hidden_size for layer in self._layers}
         kind = kinds.pop()
         if kinds or len(widths) > 1 or kind is None or self.residual or first.recurrent_dropout:
             raise InputError("torch has no module like this: it takes one width, plain rnn, lstm or gru layers alone")
@@ -226,17 +229,11 @@ class Recurrent(nn.Module):
                     getattr(module, name).copy_(mine)
         return module.train(self.training)
 
-    def _layers(self) -> list[RecurrentLayer]:
-        return list(self.layers)  # type: ignore[arg-type]
-
-    def _directions(self) -> list[Direction]:
-        return [direction for layer in self._layers() for direction in layer.directions]  # type: ignore[misc]
-
     def _torch_weights(self) -> Iterator[list[Tensor]]:
-        return (direction.cell.torch_weights() for direction in self._directions())
+        return (direction.cell.torch_weights() for direction in self._directions)
 
     def _check_state(self, state: Sequence[State], B: int) -> Sequence[State]:
-        wanted = [tuple((B, *shape) for shape in state_shapes(direction.cell)) for direction in self._directions()]
+        wanted = [tuple((B, *shape) for shape in state_shapes(direction.cell)) for direction in self._directions]
         found = [tuple(tuple(part.shape) for part in each) for each in state]
         if found != wanted:
             raise InputError(
@@ -259,7 +256,8 @@ class RecurrentLayer(nn.Module):
     def __init__(self, cells: Sequence[Any], merge: Merge, recurrent_dropout: float, backend: Backend) -> None:
         super().__init__()
         self.merge, self.recurrent_dropout = merge, recurrent_dropout
-        self.directions = nn.ModuleList([Direction(cell, k == 1, backend) for k, cell in enumerate(cells)])
+        self.each = [Direction(cell, k == 1, backend) for k, cell in enumerate(cells)]
+        self.directions = nn.ModuleList(self.each)
         self.hidden_size: int = cells[0].hidden_size
         self.width = state_shapes(cells[0])[0][0]
         self.output_size = self.width * (len(cells) if merge == "concat" else 1)
@@ -269,7 +267,7 @@ class RecurrentLayer(nn.Module):
     def forward(self, x: Tensor, state: Sequence[State], rows: Rows) -> tuple[Tensor, Tensor, list[State]]:
         """Outputs ``(T, B, D)``, the last ones ``(B, D)`` and the last states, for ``x`` ``(T, B, E)``."""
         outputs, ends = [], []
-        for direction, start in zip(self.directions, state, strict=True):
+        for direction, start in zip(self.each, state, strict=True):
             if self._dropped and self.training:
                 weights = {
                     f"cell.{name}": F.dropout(direction.get_parameter(f"cell.{name}"), self.recurrent_dropout)
@@ -288,7 +286,7 @@ class RecurrentLayer(nn.Module):
 
     def extra_repr(self) -> str:
         """What the layer is, for ``print(model)`` and the summary."""
-        return self._repr + (f", bidirectional, {self.merge}" if len(self.directions) == 2 else "")
+        return self._repr + (f", bidirectional, {self.merge}" if len(self.each) == 2 else "")
 
 
 def _layer_widths(hidden_size: int | Sequence[int], num_layers: int | None) -> list[int]:

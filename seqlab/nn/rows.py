@@ -18,17 +18,21 @@ class Rows:
     gradient are one gather each.
 
     Args:
-        lengths: ``(B,)`` int64 on the CPU, ``0 <= lengths <= T``.
+        lengths: ``(B,)`` int64 on the CPU.
         T: padded length.
         device: where the tensors lie.
 
     Attributes:
+        full: whether every row has ``T`` steps.
         active: how many (first) rows are alive at each of the ``T`` steps; None when every row is full.
+
+    Raises:
+        InputError: a length is negative or more than ``T``.
     """
 
     def __init__(self, lengths: Tensor, T: int, device: torch.device) -> None:
         self.T, self.B, self.device = T, len(lengths), device
-        self.full = bool((lengths == T).all())
+        self.full = check_lengths(lengths, self.B, T) == T
         self.active: list[int] | None = None
         self.lengths = lengths
         if not self.full:
@@ -113,15 +117,19 @@ class _Permutation(torch.autograd.Function):
         return _Permutation.apply(grads[0], back, there), None, None
 
 
-def check_lengths(lengths: Tensor, B: int, T: int) -> None:
-    """Refuse lengths that do not belong to a batch of ``B`` rows of ``T`` steps.
+def check_lengths(lengths: Tensor, B: int, T: int) -> int:
+    """Refuse lengths that do not belong to a batch of ``B`` rows of ``T`` steps; answer the shortest (``T`` of none).
 
     Raises:
         InputError: there are not ``B`` of them, or one is negative or more than ``T``.
     """
-    values = lengths.tolist()  # a list's min and max are cheaper than two reductions at the sizes batches have
+    values: list[int] = lengths.tolist()  # whose min and max are cheaper than two reductions of a tensor
     if len(values) != B:
         raise InputError(f"there are {len(values)} lengths for a batch of {B}: give one length for each row")
-    for row, value in enumerate(values):
-        if not 0 <= value <= T:
-            raise InputError(f"length {value} of row {row} does not fit inputs of {T} steps: lengths run from 0 to {T}")
+    shortest, longest = min(values, default=T), max(values, default=T)
+    if shortest < 0 or longest > T:
+        wrong = longest if longest > T else shortest
+        raise InputError(
+            f"length {wrong} of row {values.index(wrong)} does not fit inputs of {T} steps: lengths run from 0 to {T}"
+        )
+    return shortest

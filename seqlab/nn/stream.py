@@ -70,7 +70,7 @@ class Stream:
                 "batch first, then the input's width"
             )
         y = x.unsqueeze(0)
-        layers: list[Any] = encoder._layers()
+        layers: list[Any] = encoder._layers
         for k, layer in enumerate(layers):
             outputs, _, ends = layer(y, self._state[k : k + 1], self._rows)
             self._state[k] = ends[0]
