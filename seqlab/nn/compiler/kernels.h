@@ -9,8 +9,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <utility>
-#ifdef _OPENMP
-#include <omp.h>
+#ifdef _OPENMP  // without its header, which not every compiler that knows the pragmas has
+extern "C" {
+int omp_get_thread_num();
+int omp_get_num_threads();
+int omp_get_max_threads();
+}
 #else
 static inline int omp_get_thread_num() { return 0; }
 static inline int omp_get_num_threads() { return 1; }
@@ -120,8 +124,9 @@ static inline float tanh_(float x) {  // e / (e + 2) with e = exp(2 |x|) - 1; 1 
 static inline float log_(float x) {
     bool tiny = x < 1.17549435e-38f;
     float scaled = tiny ? x * 8388608.f : x;
-    int32_t u = bits<int32_t>(scaled), e = (u - 0x3f3504f3) >> 23;
-    float f = bits<float>((int32_t)(u - (int32_t)((uint32_t)e << 23))) - 1.f;
+    uint32_t u = bits<uint32_t>(scaled);
+    int32_t e = (int32_t)(u - 0x3f3504f3) >> 23;
+    float f = bits<float>(u - ((uint32_t)e << 23)) - 1.f;
     float n = (float)e - (tiny ? 23.f : 0.f), z = f * f;
     float p = fma_(7.0376836292e-2f, f, -1.1514610310e-1f);
     p = fma_(p, f, 1.1676998740e-1f);
@@ -200,6 +205,8 @@ static const long VL = 4, REGISTERS = 32;
 static const long VL = 4, REGISTERS = 16;
 #endif
 typedef float V __attribute__((vector_size(VL * 4)));
+typedef uint32_t Lanes __attribute__((vector_size(VL * 4)));
+typedef uint16_t Halves __attribute__((vector_size(VL * 2)));
 
 template <class T>
 static inline V load(const T* p) {
@@ -253,8 +260,7 @@ static inline V zip(V a, V b, std::integer_sequence<int, J...>) {
 #if defined(__clang__) || __GNUC__ >= 12
     return __builtin_shufflevector(a, b, (Half * (VL / 2) + J / 2 + J % 2 * VL)...);
 #else
-    typedef int32_t Lanes __attribute__((vector_size(VL * 4)));
-    return __builtin_shuffle(a, b, Lanes{(int32_t)(Half * (VL / 2) + J / 2 + J % 2 * VL)...});
+    return __builtin_shuffle(a, b, Lanes{(uint32_t)(Half * (VL / 2) + J / 2 + J % 2 * VL)...});
 #endif
 }
 
@@ -273,9 +279,6 @@ static inline void transpose(V rows[VL]) {
 
 // A lane of a panel holds one value of k in the case of float, two of bf16. `side_by_side` makes lanes of VL columns from
 // rows k and k + 1, `apart` stores lanes of columns m and m + 1 as rows.
-typedef uint32_t Lanes __attribute__((vector_size(VL * 4)));
-typedef uint16_t Halves __attribute__((vector_size(VL * 2)));
-
 static inline V side_by_side(const float* row, long) { return load(row); }
 static inline V side_by_side(const bf16* row, long ld) {
     Halves even, odd;
@@ -420,8 +423,8 @@ static void turn(long rows, long columns, const S* A, long lda, S* out, long ldo
         }
 }
 
-// C (M, N) fp32 = or += A' B, the sum over all rows of A (rows, M) and B (rows, N) in their order: a weight's gradient.
-// Bits do not depend on how M is split among threads.
+// C (M, N) fp32 = or += A' B, the sum over all rows of A (rows, M) and B (rows, N) in a fixed order: a weight's
+// gradient. Threads may share the columns of A: the bits stay the same.
 template <class S>
 static void gemm_over_rows(long rows, long M, long N, const S* A, long lda, const S* B, long ldb, float* C, long ldc,
                            bool add) {
