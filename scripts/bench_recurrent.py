@@ -172,6 +172,7 @@ class Effort:
     turns: int
     full: bool = False
     quick: bool = False
+    clock: Callable[[], float] = time.perf_counter
 
 
 def duel(sides: Sequence[Run], effort: Effort) -> list[Times]:
@@ -179,18 +180,18 @@ def duel(sides: Sequence[Run], effort: Effort) -> list[Times]:
     counts = []
     for side in sides:
         for _ in range(2):  # the first call builds, packs and allocates
-            started = time.perf_counter()
+            started = effort.clock()
             side()
-            took = time.perf_counter() - started
+            took = effort.clock() - started
         counts.append(max(1, min(2000, math.ceil(2e-3 / took))))
     found = [Times() for _ in sides]
     end = time.perf_counter() + effort.seconds
     while len(found[0].turns) < effort.turns or time.perf_counter() < end:
         for side, count, times in zip(sides, counts, found, strict=True):
-            started = time.perf_counter()
+            started = effort.clock()
             for _ in range(count):
                 side()
-            times.turns.append((time.perf_counter() - started) * 1e3 / count)
+            times.turns.append((effort.clock() - started) * 1e3 / count)
     return found
 
 
@@ -517,9 +518,10 @@ def _torch_layer(kind: str, E: int, H: int) -> Callable[[Tensor], object]:
 # The command -------------------------------------------------------------------------------------------------------
 
 
-def surroundings(threads: int, kept: bool) -> dict[str, str]:
+def surroundings(threads: int, kept: bool, cpu_time: bool) -> dict[str, str]:
     """What the numbers depend on, by name."""
     found = versions() | {"threads": str(threads), "processor": _processor(), "compiler": _compiler()}
+    found["clock"] = "processor time" if cpu_time else "wall"
     found["allocator"] = "keeps blocks up to 64 MB, for both sides" if kept else "left alone"
     return found
 
@@ -542,6 +544,9 @@ def main(
     quick: Annotated[bool, typer.Option("--quick", help="Two small shapes and fewer turns.")] = False,
     full: Annotated[bool, typer.Option("--full", help="The other cells in bf16 as well.")] = False,
     threads: Annotated[int, typer.Option(help="Threads of both sides.")] = 2,
+    cpu_time: Annotated[
+        bool, typer.Option("--cpu-time", help="Processor time of one thread, where the machine has other work.")
+    ] = False,
     only: Annotated[str | None, typer.Option(help=f"One section: {', '.join(SECTIONS)}.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write every number to this file.")] = None,
     child: Annotated[str | None, typer.Option(hidden=True)] = None,
@@ -552,12 +557,15 @@ def main(
         return
     if only is not None and only not in SECTIONS:
         raise typer.BadParameter(f"{only} is none of {', '.join(SECTIONS)}", param_hint="--only")
+    if cpu_time and threads != 1:
+        raise typer.BadParameter("counts one thread's time: add --threads 1", param_hint="--cpu-time")
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     report = Report(console=Console(width=max(110, Console().width)))
-    found = surroundings(threads, tune_allocator())
+    found = surroundings(threads, tune_allocator(), cpu_time)
     report.console.print(", ".join(f"{name} {value}" for name, value in found.items()))
-    effort = Effort(0.15, 5, full, quick) if quick else Effort(0.8, 7, full, quick)
+    clock = time.process_time if cpu_time else time.perf_counter
+    effort = Effort(0.15, 5, full, quick, clock) if quick else Effort(0.8, 7, full, quick, clock)
     work: dict[str, Callable[[], None]] = {
         "training": lambda: standard(report, effort, train=True),
         "inference": lambda: standard(report, effort, train=False),

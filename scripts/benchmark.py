@@ -42,6 +42,9 @@ def recurrent(
     quick: Annotated[bool, typer.Option("--quick", help="Two small shapes and fewer turns.")] = False,
     full: Annotated[bool, typer.Option("--full", help="The other cells in bf16 as well.")] = False,
     threads: Annotated[int, typer.Option(help="Threads of both sides.")] = 2,
+    cpu_time: Annotated[
+        bool, typer.Option("--cpu-time", help="Processor time of one thread, where the machine has other work.")
+    ] = False,
     only: Annotated[
         str | None, typer.Option(help="One section: training, inference, ragged, cells, start, stream.")
     ] = None,
@@ -50,7 +53,7 @@ def recurrent(
     """Recurrent layers against torch.nn, and any cell against a Python loop: training, inference, start, streaming."""
     from bench_recurrent import main
 
-    main(quick, full, threads, only, json_file)
+    main(quick, full, threads, cpu_time, only, json_file)
 
 
 @app.command()
