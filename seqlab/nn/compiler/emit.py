@@ -1,4 +1,4 @@
-"""From a program to C++: one function for each stretch of arithmetic, around which ``loop.h`` puts time and products.
+"""From a program to C++: one function for each stretch of arithmetic; ``loop.h`` puts time and products around them.
 
 Four functions work on one row of one step: ``forward_input`` (what a product multiplies), ``forward_cell`` (the new
 states), and the same two backward. Each is a few loops over ``j < H``: one, and one more after each sum over ``H``.
@@ -67,7 +67,7 @@ class _Writer:
             _function("forward_input(int product, const ForwardRow& r)", _cases(inputs)),
             _function("backward_cell(const BackwardRow& r)", [back_cell]),
             _function("backward_input(int product, const BackwardRow& r)", _cases(back_inputs)),
-            (here / "loop.h").read_text(),
+            *((here / name).read_text() for name in ("outer.h", "loop.h")),
         ]
         kept = tuple(state == 0 or ("state", state) in self.used for state in range(program.states))
         return Code("\n".join(parts), kept)

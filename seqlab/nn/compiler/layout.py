@@ -19,8 +19,6 @@ class Layout:
         offset: ``(T + 1,)`` int64: the rows of step ``t`` start at row ``offset[t]``.
         rows: how many rows there are in all.
         index: ``(rows,)`` their places in the padded ``(T * B,)``; None where there is no padding.
-        previous: ``(rows,)`` the row's place one step earlier in its own time, ``B`` being added to it; where that is
-            its start, its number in the batch.
     """
 
     T: int
@@ -28,7 +26,6 @@ class Layout:
     offset: Tensor
     rows: int
     index: Tensor | None = None
-    previous: Tensor | None = None
 
     def pack(self, padded: Tensor) -> Tensor:
         """``(T, B, D)`` to ``(rows, D)``."""
@@ -52,17 +49,11 @@ def dense(T: int, B: int) -> Layout:
 
 
 @lru_cache(maxsize=16)
-def ragged(active: tuple[int, ...], B: int, reverse: bool) -> Layout:
+def ragged(active: tuple[int, ...], B: int) -> Layout:
     """``active[t]`` rows at step ``t``."""
     T = len(active)
     alive = torch.tensor(active)
     offset = torch.zeros(T + 1, dtype=torch.int64)
     torch.cumsum(alive, 0, out=offset[1:])
     index = (torch.arange(B) < alive.unsqueeze(1)).flatten().nonzero().squeeze(1)
-    row, step = index % B, index // B
-    before = step + 1 if reverse else step - 1
-    there = (before >= 0) & (before < T)
-    before = before.clamp(0, T - 1)
-    there &= row < alive[before]
-    previous = torch.where(there, B + offset[before] + row, row)
-    return Layout(T, B, offset, len(index), index, previous)
+    return Layout(T, B, offset, len(index), index)

@@ -7,9 +7,6 @@
 // Rows are sorted by length, longest first, and stored without padding: row b of step t is row offset[t] + b of every
 // array over time; at step t there are offset[t + 1] - offset[t] rows.
 
-static inline long least(long a, long b) { return a < b ? a : b; }
-static inline long most(long a, long b) { return a > b ? a : b; }
-
 static const long SHARED_ROWS = 256;  // what all threads project at once where one of them goes through time
 static const long BLOCK_ROWS = 64;    // rows of a large product that stay in the cache
 
@@ -144,6 +141,11 @@ struct Backward {
     const S* kept[STATES];   // (rows, H); the first is y
     const S* initial[STATES];  // (B, H)
     const S* U[RUNS + 1];    // packed: the columns of a run to H
+    const S* input[PRODUCTS + 1];  // (rows, H)
+    long wanted[RUNS + 1];   // whether anybody wants the gradient of x's weights, and of each run's
+    S* workspace;            // (threads, workspace_size)
+    float* weights;          // (threads, weights): gradients of x's weights (I, X_GATES * H), of each run's (H, columns * H)
+    long workspace_size, weight_sums;
     const float* mask[MASKS + 1];
     long mask_step[MASKS + 1];
 };
@@ -198,6 +200,28 @@ extern "C" void backward(const Backward* a) {
         const long workers = plan.workers > 1 ? team : 1;
         float* sums = a->sums + thread * (GATES + VECTORS) * H;
         float* dx_scratch = a->dx_scratch + thread * BLOCK_ROWS * a->I;
+        Outer outer;
+        outer.I = a->I, outer.H = H, outer.count = 0, outer.started = false, outer.wanted = a->wanted;
+        outer.packed = a->workspace + thread * a->workspace_size;
+        outer.turned = outer.packed + GATES * packed_size<S>(OUTER_ROWS, H);
+        outer.sums = a->weights + thread * a->weight_sums;
+        bool any = false;
+        for (long k = 0; k <= RUNS; k++) any = any || a->wanted[k];
+        // Rows of step t whose gate gradients are complete, for the gradients of weights.
+        auto collect = [&](long t, Rows r) {
+            const long start = a->offset[t], before = a->reverse ? t + 1 : t - 1;
+            const long older = before >= 0 && before < T ? a->offset[before + 1] - a->offset[before] : 0;
+            for (long i = 0; any && i < r.count; i++) {
+                const long b = r.first + i * r.step, n = outer.count++;
+                outer.gates[n] = a->dgates + (start + b) * GH;
+                outer.x[n] = a->x + (start + b) * a->I;
+                for (int p = 0; p < PRODUCTS; p++)
+                    outer.input[p][n] = products[p].computed ? a->input[p] + (start + b) * H
+                                        : b < older          ? a->kept[0] + (a->offset[before] + b) * H
+                                                             : a->initial[0] + b * H;
+                if (outer.count == OUTER_ROWS) outer.flush();
+            }
+        };
         for (long left = T; left > 0; left -= plan.steps) {
             const long steps = least(plan.steps, left), from = a->reverse ? T - left : left - steps;
             const long base = a->offset[from], total = a->offset[from + steps] - base;
@@ -260,16 +284,37 @@ extern "C" void backward(const Backward* a) {
                                 round_columns(a->scratch + b * GH, dg + b * GH, H, k);
                             }
                     add_rows(dg, own, GH, sums);
-                    if (workers > 1) project_back(a, start, own, dx_scratch);
+                    if (workers > 1) {
+                        project_back(a, start, own, dx_scratch);
+                        collect(t, own);
+                    }
                 }
             if (workers == 1) {
                 if (team > 1) {
 #pragma omp barrier
                 }
-                project_back(a, base, own_rows(total, total, 0, thread, team), dx_scratch);
+                const Rows part = own_rows(total, total, 0, thread, team);
+                project_back(a, base, part, dx_scratch);
+                for (long t = from; t < from + steps; t++) {
+                    const long start = a->offset[t] - base, end = a->offset[t + 1] - base;
+                    const long first = most(part.first, start), last = least(part.first + part.count, end);
+                    collect(t, {first - start, 1, most(0, last - first)});
+                }
             }
         }
+        if (outer.count) outer.flush();
+        if (!outer.started && any) memset(outer.sums, 0, a->weight_sums * sizeof(float));
+        if (team > 1) {  // every thread adds up a part of the sums of all
+#pragma omp barrier
+            const long from = a->weight_sums * thread / team, to = a->weight_sums * (thread + 1) / team;
+            for (long other = 1; any && other < team; other++)
+                for (long j = from; j < to; j++) a->weights[j] += a->weights[other * a->weight_sums + j];
+        }
     }
+}
+
+extern "C" long workspace_size(long I, long H) {
+    return GATES * packed_size<S>(OUTER_ROWS, H) + most(I, H) * OUTER_STRIDE;
 }
 
 // Sizes of packed weights, in numbers of type S, and packing: B[k][n] = W[k * sk + n * sn].

@@ -1,6 +1,5 @@
 """A compiled cell: whole sequences through the generated code, with gradients.
 
-What the code leaves to torch: the gradients of weights, one product over all steps each, at the end of backward.
 Sequences of unequal length are stored without padding in between (``Layout``), so nothing is computed from padding.
 """
 
@@ -9,18 +8,15 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from seqlab.nn import reference
-from seqlab.nn.compiler.emit import emit
 from seqlab.nn.compiler.layout import Layout, dense, ragged
-from seqlab.nn.compiler.matmul import product_over_rows
 from seqlab.nn.compiler.program import Program
-from seqlab.nn.compiler.toolchain import build, has_bf16
+from seqlab.nn.compiler.toolchain import has_bf16
 from seqlab.nn.compiler.torch_operations import Unsupported
 from seqlab.nn.compiler.weights import Wiring
 
@@ -93,7 +89,7 @@ class CompiledCell:
         masks = tuple(mask.detach().to(torch.float32).contiguous() for mask in masks)
         if active is not None and all(alive == x.shape[1] for alive in active):
             active = None
-        layout = dense(x.shape[0], x.shape[1]) if active is None else ragged(tuple(active), x.shape[1], reverse)
+        layout = dense(x.shape[0], x.shape[1]) if active is None else ragged(tuple(active), x.shape[1])
         run = Run(wiring, layout, reverse, dtype)
         tensors = (x, *state, *masks, *parameters)
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
@@ -110,20 +106,6 @@ class CompiledCell:
         if not self._packed or self._packed[0] != key:
             self._packed = (key, run.pack(parameters), tuple(parameters))  # holding them, their ids stay theirs
         return self._packed[1]
-
-
-@cache
-def library(program: Program, storage: str) -> tuple[ctypes.CDLL, tuple[bool, ...]]:
-    """A program's built code, and which states backward wants to have over time."""
-    code = emit(program, storage)
-    built = build(code.source, "cell")
-    built.packed.restype = ctypes.c_long
-    built.packed.argtypes = [ctypes.c_long] * 2
-    built.pack_weights.argtypes = [ctypes.c_void_p, *[ctypes.c_long] * 4, ctypes.c_void_p]
-    built.fingerprint.restype = ctypes.c_ulong
-    built.fingerprint.argtypes = [ctypes.c_void_p, *[ctypes.c_long] * 2]
-    built.pack_weights.restype = built.forward.restype = built.backward.restype = None
-    return built, code.kept_states
 
 
 @dataclass(frozen=True)
@@ -143,7 +125,7 @@ class Run:
         if dtype == torch.bfloat16 and not has_bf16():
             raise Unsupported("this processor or compiler has no bfloat16 products")
         self.wiring, self.layout, self.reverse, self.dtype = wiring, layout, reverse, dtype
-        self.code, self.kept_states = library(wiring.program, "float" if dtype == torch.float32 else "bf16")
+        self.code, self.kept_states = wiring.library("float" if dtype == torch.float32 else "bf16")
         self.threads = torch.get_num_threads()
 
     def fingerprint(self, parameter: Tensor) -> tuple[int, ...]:
@@ -242,6 +224,13 @@ class Run:
         dx = y.new_empty(rows, I) if program.uses_x or (needs[0] and program.x_columns) else nothing
         in_rows = layout.pack(x)
         sums = torch.zeros(self.threads, (G + V) * H)
+        wanted = {
+            name: t for (name, t), need in zip(named.items(), needs[1 + len(state) + len(masks) :], strict=True) if need
+        }
+        weights = [wiring.x_weights, *(gather for _, _, gather in wiring.runs)]
+        weight_shapes = [(I, program.x_columns * H), *((H, gather.rows) for gather in weights[1:])]
+        weight_sums = torch.empty(self.threads, sum(a * b for a, b in weight_shapes))
+        workspace = y.new_empty(self.threads, self.code.workspace_size(I, H))
         x_weights = self._pack(wiring.x_weights(named, dtype), True) if dx.numel() and program.x_columns else nothing
         runs = [self._pack(gather(named, dtype), True) for _, _, gather in wiring.runs]
         self._call(
@@ -261,48 +250,23 @@ class Run:
             dstate,
             kept,
             initial,
-            [*runs, nothing],
+            [*runs, nothing, *inputs, nothing, *(bool(gather.names & wanted.keys()) for gather in weights)],
+            [workspace, weight_sums, workspace.shape[1], weight_sums.shape[1]],
             masks,
         )
-        wanted = {
-            name: t for (name, t), need in zip(named.items(), needs[1 + len(state) + len(masks) :], strict=True) if need
-        }
         gradients: dict[str, Tensor] = {}
-        if wiring.x_weights.names & wanted.keys():
-            product = product_over_rows(dgates[:, : program.x_columns * H], in_rows)
-            wiring.x_weights.scatter(product, wanted, gradients, own=True)
-        for p, run, gather in wiring.runs:
-            if gather.names & wanted.keys():
-                part = dgates[:, run.first * H : (run.first + len(run.blocks)) * H]
-                product = (
-                    self._times_h(part, y, initial[0])
-                    if program.products[p].input is None
-                    else product_over_rows(part, inputs[p])
-                )
-                gather.scatter(product, wanted, gradients, own=True)
+        start = 0
+        for shape, gather in zip(weight_shapes, weights, strict=True):
+            part = weight_sums[0, start : start + shape[0] * shape[1]].view(shape).t()
+            start += part.numel()
+            gather.scatter(part, wanted, gradients)
         if (wiring.bias.names | wiring.vectors.names) & wanted.keys():
             total = sums.sum(0)
-            wiring.bias.scatter(total[: G * H], wanted, gradients, own=False)
-            wiring.vectors.scatter(total[G * H :], wanted, gradients, own=False)
+            wiring.bias.scatter(total[: G * H], wanted, gradients)
+            wiring.vectors.scatter(total[G * H :], wanted, gradients)
         if not needs[0]:
             return None, dstate, gradients
         return layout.pad(dx) if dx.numel() else torch.zeros_like(x), dstate, gradients
-
-    def _times_h(self, dgates: Tensor, y: Tensor, first: Tensor) -> Tensor:
-        """The gradient of weights that multiply the output state: that of the step before, ``first`` at the start."""
-        if self.layout.previous is not None:
-            return product_over_rows(dgates, torch.cat((first, y)).index_select(0, self.layout.previous))
-        B, rows = self.layout.B, self.layout.rows
-        start = dgates[rows - B :] if self.reverse else dgates[:B]
-        result = product_over_rows(start, first)
-        if rows > B:
-            result = result.float()
-            result += (
-                product_over_rows(dgates[: rows - B], y[B:])
-                if self.reverse
-                else product_over_rows(dgates[B:], y[: rows - B])
-            )
-        return result
 
     def _call(self, function: Any, *groups: Sequence[Any]) -> None:
         """Call a C function with its one structure; the last of the groups are the masks."""

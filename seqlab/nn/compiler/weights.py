@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from seqlab.nn.compiler.program import Block
+from seqlab.nn.compiler.emit import emit
+from seqlab.nn.compiler.program import Block, Program
+from seqlab.nn.compiler.toolchain import build
 from seqlab.nn.compiler.trace import trace
 
 
@@ -63,14 +67,13 @@ class Gather:
             return torch.empty(0, dtype=dtype)
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def scatter(self, gradient: Tensor, parameters: Mapping[str, Tensor], into: dict[str, Tensor], own: bool) -> None:
+    def scatter(self, gradient: Tensor, parameters: Mapping[str, Tensor], into: dict[str, Tensor]) -> None:
         """Add the gradient of the gathered tensor to those of the parameters, ``into``.
 
         Args:
             gradient: like the gathered tensor.
             parameters: for their shapes and types.
             into: the gradients so far; those of other parameters than these are left out.
-            own: whether ``gradient`` is this call's to give away, not a part of something larger.
         """
         start = 0
         for segment in self.segments:
@@ -82,13 +85,26 @@ class Gather:
                     continue
                 if block.name not in into:
                     if part.shape == like.shape:
-                        alone = (
-                            own and len(segment.blocks) == 1 and len(self.segments) == 1 and part.dtype == like.dtype
-                        )
-                        into[block.name] = part if alone else part.to(like.dtype, copy=True)
+                        into[block.name] = torch.empty_like(like).copy_(part)
                         continue
                     into[block.name] = torch.zeros_like(like)
                 self._part(into[block.name], block, segment.count).add_(part)
+
+
+@cache
+def library(program: Program, storage: str) -> tuple[ctypes.CDLL, tuple[bool, ...]]:
+    """A program's built code, and which states backward wants to have over time."""
+    code = emit(program, storage)
+    built = build(code.source, "cell")
+    built.packed.restype = ctypes.c_long
+    built.packed.argtypes = [ctypes.c_long] * 2
+    built.pack_weights.argtypes = [ctypes.c_void_p, *[ctypes.c_long] * 4, ctypes.c_void_p]
+    built.workspace_size.restype = ctypes.c_long
+    built.workspace_size.argtypes = [ctypes.c_long] * 2
+    built.fingerprint.restype = ctypes.c_ulong
+    built.fingerprint.argtypes = [ctypes.c_void_p, *[ctypes.c_long] * 2]
+    built.pack_weights.restype = built.forward.restype = built.backward.restype = None
+    return built, code.kept_states
 
 
 class Wiring:
@@ -100,6 +116,7 @@ class Wiring:
         self.I, self.H = int(sizes.input_size), int(sizes.hidden_size)
         self.program = trace(cell)
         self.names = self.program.parameters
+        self._libraries: dict[str, tuple[ctypes.CDLL, tuple[bool, ...]]] = {}
         self._places = []
         for name in self.names:
             path, _, attribute = name.rpartition(".")
@@ -111,6 +128,12 @@ class Wiring:
         self.runs = [
             (p, run, Gather(run.blocks, H, H)) for p, product in enumerate(program.products) for run in product.runs
         ]
+
+    def library(self, storage: str) -> tuple[ctypes.CDLL, tuple[bool, ...]]:
+        """The program's code; see ``library``."""
+        if storage not in self._libraries:
+            self._libraries[storage] = library(self.program, storage)
+        return self._libraries[storage]
 
     def parameters(self) -> tuple[Tensor, ...]:
         """What they are now."""
