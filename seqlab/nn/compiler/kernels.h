@@ -6,7 +6,6 @@
 #pragma once
 #include <cmath>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <utility>
 #ifdef _OPENMP  // without its header, which not every compiler that knows the pragmas has
@@ -401,45 +400,4 @@ static void gemm(long M, long N, long K, const S* A, long lda, const S* B, float
             else many_rows<S, 1>(rows, columns, K, a, lda, b, c, ldc, add);
         }
     }
-}
-
-// out[m][r] = A[r][m]
-template <class S>
-static void turn(long rows, long columns, const S* A, long lda, S* out, long ldo) {
-    const long D = depth<S>();
-    for (long r = 0; r < rows; r += VL)
-        for (long m = 0; m < columns; m += VL * D) {
-            const S* from = A + r * lda + m;
-            S* to = out + m * ldo + r;
-            if (r + VL <= rows && m + VL * D <= columns) {
-                V block[VL];
-                for (long i = 0; i < VL; i++) block[i] = load(from + i * lda);
-                transpose(block);
-                for (long j = 0; j < VL; j++) apart(block[j], to + j * D * ldo, ldo);
-            } else {
-                for (long i = 0; i < VL && r + i < rows; i++)
-                    for (long j = 0; j < VL * D && m + j < columns; j++) to[j * ldo + i] = from[i * lda + j];
-            }
-        }
-}
-
-// C (M, N) fp32 = or += A' B, the sum over all rows of A (rows, M) and B (rows, N) in a fixed order: a weight's
-// gradient. Threads may share the columns of A: the bits stay the same.
-template <class S>
-static void gemm_over_rows(long rows, long M, long N, const S* A, long lda, const S* B, long ldb, float* C, long ldc,
-                           bool add) {
-    const long DEPTH = 256, HEIGHT = 128;  // what is turned and packed at a time
-    const long STRIDE = DEPTH + 16;        // a power of two would put all rows in the same lines of the cache
-    S* turned = (S*)malloc((HEIGHT * STRIDE + packed_size<S>(DEPTH, N)) * sizeof(S));
-    S* packed = turned + HEIGHT * STRIDE;
-    for (long r = 0; r < rows; r += DEPTH) {
-        const long depth = rows - r < DEPTH ? rows - r : DEPTH;
-        pack(B + r * ldb, depth, N, ldb, 1, packed);
-        for (long m = 0; m < M; m += HEIGHT) {
-            const long height = M - m < HEIGHT ? M - m : HEIGHT;
-            turn(depth, height, A + r * lda + m, lda, turned, STRIDE);
-            gemm(height, N, depth, turned, STRIDE, packed, C + m * ldc, ldc, add || r > 0);
-        }
-    }
-    free(turned);
 }

@@ -31,9 +31,13 @@ extern "C" void pack_TYPE(const TYPE* W, long K, long N, long sk, long sn, TYPE*
 extern "C" void gemm_TYPE(
     long M, long N, long K, const TYPE* A, long lda, const TYPE* B, float* C, long ldc, bool add
 ) { gemm(M, N, K, A, lda, B, C, ldc, add); }
-extern "C" void over_rows_TYPE(
-    long rows, long M, long N, const TYPE* A, long lda, const TYPE* B, long ldb, float* C, long ldc, bool add
-) { gemm_over_rows(rows, M, N, A, lda, B, ldb, C, ldc, add); }
+extern "C" void turn_TYPE(const TYPE* A, TYPE* out) {
+    V block[VL];
+    for (long i = 0; i < VL; i++) block[i] = load(A + i * VL * depth<TYPE>());
+    transpose(block);
+    for (long j = 0; j < VL; j++) apart(block[j], out + j * depth<TYPE>() * VL, VL);
+}
+extern "C" long lanes() { return VL; }
 extern "C" void store_TYPE(const float* x, TYPE* y, long n) { for (long i = 0; i < n; i++) st(y + i, x[i]); }
 """
 LOOPS = "".join(
@@ -86,9 +90,9 @@ class Product:
     """``A W'`` with the weights packed from rows or, transposed, from columns."""
 
     def __init__(self, library: ctypes.CDLL, dtype: torch.dtype) -> None:
-        self.dtype = dtype
-        self._size, self._pack, self._gemm, self._over_rows = (
-            getattr(library, f"{what}_{TYPES[dtype]}") for what in ("size", "pack", "gemm", "over_rows")
+        self.library, self.dtype = library, dtype
+        self._size, self._pack, self._gemm = (
+            getattr(library, f"{what}_{TYPES[dtype]}") for what in ("size", "pack", "gemm")
         )
         self._size.restype = ctypes.c_long
 
@@ -111,17 +115,6 @@ class Product:
         assert (out[:, weight.shape[0] :] == 7).all(), "wrote beyond its columns"
         return out[:, : weight.shape[0]]
 
-    def over_rows(self, a: Tensor, b: Tensor, start: Tensor | None = None) -> Tensor:
-        (rows, M), N = a.shape, b.shape[1]
-        out = torch.full((M, N + 3), 7.0)
-        if start is not None:
-            out[:, :N] = start
-        sizes = [ctypes.c_long(size) for size in (rows, M, N, a.stride(0), b.stride(0), out.stride(0))]
-        add = ctypes.c_bool(start is not None)
-        self._over_rows(*sizes[:3], address(a), sizes[3], address(b), sizes[4], address(out), sizes[5], add)
-        assert (out[:, N:] == 7).all(), "wrote beyond its columns"
-        return out[:, :N]
-
     def random(self, *shape: int) -> Tensor:
         return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape))).to(self.dtype)
 
@@ -142,17 +135,6 @@ def test_large_products(product: Product) -> None:
     for M, N, K in ((300, 40, 700), (70, 20, 5000)):
         a, weight = product.random(M, K), product.random(N, K)
         assert (product(a, weight) - a.double() @ weight.double().t()).abs().max() < 1e-5 * K**0.5
-
-
-def test_sums_over_rows(product: Product) -> None:
-    for rows, M, N in ((1, 1, 1), (2, 33, 17), (7, 5, 40), (300, 50, 20), (513, 130, 33)):
-        a, b, start = product.random(rows, M + 2)[:, 1:-1], product.random(rows, N + 1)[:, :-1], torch.randn(M, N)
-        expected = a.double().t() @ b.double()
-        bound = (a.double().abs().t() @ b.double().abs() + start.abs()) * (rows + 1) * 2**-24
-        assert ((product.over_rows(a, b) - expected).abs() <= bound).all()
-        assert ((product.over_rows(a, b, start) - (start + expected)).abs() <= bound).all()
-        some = product.over_rows(a[:, M // 2 :], b)
-        assert torch.equal(some, product.over_rows(a, b)[M // 2 :]), "a share of the work has other bits"
 
 
 def test_a_row_does_not_depend_on_its_neighbours(product: Product) -> None:
@@ -186,6 +168,14 @@ def test_packing_reads_any_strides(product: Product) -> None:
         assert packed.isfinite().all(), "some of the panels' padding was left unwritten"
         assert torch.equal(product.pack(weight.t().contiguous().t()), packed)
         assert torch.equal(product.pack(every_third), packed)
+
+
+def test_a_block_turns(product: Product) -> None:
+    lanes = product.library.lanes()
+    block = product.random(lanes, lanes * (4 // product.dtype.itemsize))
+    turned = torch.empty(block.t().shape, dtype=product.dtype)
+    getattr(product.library, f"turn_{TYPES[product.dtype]}")(address(block), address(turned))
+    assert torch.equal(turned, block.t())
 
 
 def apply(library: ctypes.CDLL, name: str, x: Tensor) -> Tensor:
