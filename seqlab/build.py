@@ -18,7 +18,7 @@ from seqlab.data.arrays import ArrayData, ArrayLoader, load_generated
 from seqlab.data.batching import BucketLoader
 from seqlab.data.labelled import LabelledText, load_labelled
 from seqlab.data.synthetic import Part
-from seqlab.engine.runtime import Runtime, make_runtime, seed_everything, tune_allocator
+from seqlab.engine.runtime import Runtime, make_runtime, seed_everything, tune_allocator, tune_products
 from seqlab.engine.settings import Settings
 from seqlab.models import ClassificationHead, Embedding, Features, Model, NgramReader, RegressionHead, StepHead
 from seqlab.nn import ConcatMLP
@@ -215,13 +215,16 @@ def build_model(config: Config, spec: DataSpec, tokens: Sequence[str] = (), trai
 
 
 def build_runtime(config: Config) -> Runtime:
-    """Device and precision, after the process itself is set up: threads and the C allocator."""
+    """Device and precision, with the process itself set up: threads, the C allocator, matrix products."""
     settings = config["runtime"]
     if settings["threads"] is not None:
         torch.set_num_threads(settings["threads"])
+    runtime = make_runtime(config["trainer"]["device"], config["trainer"]["precision"])
     if settings["tune"] == "auto":
         tune_allocator()
-    return make_runtime(config["trainer"]["device"], config["trainer"]["precision"])
+        if runtime == Runtime():  # float32 on the CPU: bfloat16 products are oneDNN's already
+            tune_products()
+    return runtime
 
 
 def build_schedule(config: Config) -> Any:
