@@ -10,7 +10,7 @@ its sigmoid or tanh is overwritten by that, so the dear part is not computed twi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -302,7 +302,10 @@ def _loops(graph: Graph, loads: Mapping[int, str], stores: list[tuple[str, Value
             if at in loads or at in earlier:
                 text.append(f"        const float v{at} = {loads[at] if at in loads else kept[at]};\n")
             else:
-                text.append(f"        const float v{at} = {_apply(graph, at, name)};\n")
+                here = {arg for arg in vectors if loop[arg] == number and arg not in loads}
+                text.append(
+                    f"        const float v{at} = {_fused(graph, at, name, here) or _apply(graph, at, name)};\n"
+                )
                 if at in kept:
                     text.append(f"        {kept[at]} = v{at};\n")
         text += [f"        v{at} += {name(graph.nodes[at].args[0])};\n" for at in sums]
@@ -312,9 +315,23 @@ def _loops(graph: Graph, loads: Mapping[int, str], stores: list[tuple[str, Value
     return "".join(text)
 
 
-def _apply(graph: Graph, at: int, name: object) -> str:
+def _apply(graph: Graph, at: int, name: Callable[[Value], str]) -> str:
     node = graph.nodes[at]
-    return OPERATIONS[node.op].format(*(name(arg) for arg in node.args))  # type: ignore[operator]
+    return OPERATIONS[node.op].format(*(name(arg) for arg in node.args))
+
+
+def _fused(graph: Graph, at: int, name: Callable[[Value], str], here: set[int]) -> str | None:
+    """A sum with a product in it as one operation, rounded once; ``here``: what is computed in the same loop."""
+    node = graph.nodes[at]
+    if node.op not in ("add", "sub"):
+        return None
+    for one, other in ((0, 1), (1, 0)):
+        product, rest = node.args[one], node.args[other]
+        if not isinstance(product, float) and product in here and graph.nodes[product].op == "mul":
+            a, b = (name(arg) for arg in graph.nodes[product].args)
+            minus = "-" if node.op == "sub" else ""
+            return f"fma_({a}, {b}, {minus}{name(rest)})" if one == 0 else f"fma_({minus}{a}, {b}, {name(rest)})"
+    return None
 
 
 def _constant(value: float) -> str:
