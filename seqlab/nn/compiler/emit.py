@@ -63,7 +63,8 @@ class _Writer:
         parts = [
             (here / "kernels.h").read_text().replace("#pragma once\n", ""),
             self._constants(),
-            _function("forward_cell(const ForwardRow& r)", [cell]),
+            # Not saving must not change a bit: nothing but stores depends on SAVE.
+            "template <bool SAVE>\n" + _function("forward_cell(const ForwardRow& r)", [cell]),
             _function("forward_input(int product, const ForwardRow& r)", _cases(inputs)),
             _function("backward_cell(const BackwardRow& r)", [back_cell]),
             _function("backward_input(int product, const BackwardRow& r)", _cases(back_inputs)),
@@ -162,13 +163,13 @@ struct BackwardRow {{
                 if self.storage != "float":
                     stores.append(("st(r.h + j, {});", value))
             elif ("state", k) in self.used:
-                stores.append((f"st(r.kept[{k}] + j, {{}});", value))
+                stores.append((f"if (SAVE) st(r.kept[{k}] + j, {{}});", value))
         if self.storage != "float":
             for at, column in self.columns.items():
                 if ("gate", column) in self.used:
-                    stores.append((f"st(r.gates + {column} * H + j, {{}});", at))
+                    stores.append((f"if (SAVE) st(r.gates + {column} * H + j, {{}});", at))
         stash = self._stash([value for _, value in stores], loads, ready)
-        return _loops(self.graph, loads, stores, stash)
+        return _loops(self.graph, loads, stores, stash, "if (SAVE) ")
 
     def _backward_loads(self, graph: Graph) -> dict[int, str]:
         loads = {at: f"ld(r.g + {column} * H + j)" for at, column in self.columns.items()}
@@ -244,7 +245,13 @@ def _cases(bodies: list[str]) -> list[str]:
     return [f"    if (product == {at}) {{\n{body}    }}\n" for at, body in enumerate(bodies) if body]
 
 
-def _loops(graph: Graph, loads: Mapping[int, str], stores: list[tuple[str, Value]], stash: Mapping[int, str]) -> str:
+def _loops(
+    graph: Graph,
+    loads: Mapping[int, str],
+    stores: list[tuple[str, Value]],
+    stash: Mapping[int, str],
+    unless_read: str = "",
+) -> str:
     """Loops over ``j`` that compute values and store them.
 
     Args:
@@ -252,6 +259,7 @@ def _loops(graph: Graph, loads: Mapping[int, str], stores: list[tuple[str, Value
         loads: what stands in memory, with the C++ that reads its element ``j``.
         stores: statements, ``{}`` being the value; made in the last loop, so nothing is overwritten too early.
         stash: vectors to write down as soon as they are computed; they are read back from there.
+        unless_read: what stands before writing those that are not read back here.
     """
     needed = graph.above((value for _, value in stores), stop=loads)
     # The loop in which a vector is computed, or before which a scalar is.
@@ -265,16 +273,14 @@ def _loops(graph: Graph, loads: Mapping[int, str], stores: list[tuple[str, Value
             loop[at] = after + 1 if node.op == "rowsum" else after
     last = max(loop.values(), default=0)
     vectors = {at for at in needed if not graph.is_scalar(at)}
-    kept = dict(stash)  # vectors that a later loop needs, and where they are in the meantime
-    for at in vectors - set(loads) - set(stash):
-        later = [last] if any(value == at and not isinstance(value, float) for _, value in stores) else []
-        later += [
-            loop[user]
-            for user in needed
-            if user not in loads and at in graph.nodes[user].args and graph.nodes[user].op != "rowsum"
-        ]
-        if any(number > loop[at] for number in later):
-            kept[at] = f"b{at}[j]"
+    stored = {value for _, value in stores if not isinstance(value, float)}
+    later = set()  # vectors that a later loop needs
+    for at in vectors - set(loads):
+        users = [user for user in needed if user not in loads and at in graph.nodes[user].args]
+        reads = [loop[user] for user in users if graph.nodes[user].op != "rowsum"] + [last] * (at in stored)
+        if any(number > loop[at] for number in reads):
+            later.add(at)
+    kept = {at: f"b{at}[j]" for at in later} | dict(stash)  # where vectors are in the meantime
     text = [f"    float b{at}[H];\n" for at in sorted(kept) if at not in stash]
 
     def name(value: Value) -> str:
@@ -307,7 +313,7 @@ def _loops(graph: Graph, loads: Mapping[int, str], stores: list[tuple[str, Value
                     f"        const float v{at} = {_fused(graph, at, name, here) or _apply(graph, at, name)};\n"
                 )
                 if at in kept:
-                    text.append(f"        {kept[at]} = v{at};\n")
+                    text.append(f"        {'' if at in later else unless_read}{kept[at]} = v{at};\n")
         text += [f"        v{at} += {name(graph.nodes[at].args[0])};\n" for at in sums]
         if number == last:
             text += [f"        {statement.format(name(value))}\n" for statement, value in stores]

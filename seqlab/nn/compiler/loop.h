@@ -39,11 +39,11 @@ struct Forward {
     const float* bias;       // (GATES, H)
     const float* vectors;    // (VECTORS, H)
     float* scratch;          // (rows of a few steps, GATES, H): pre-activations, where they are not made in `gates`
-    S* gates;                // (rows, GATES, H), what backward needs of them
+    S* gates;                // (rows, GATES, H), what backward needs of them, if saved
     S* y;                    // (rows, H)
     S* h;                    // (B, H) the output state as products read it
     float* state[STATES];    // (B, H) in: initial; out: each row's last
-    S* kept[STATES];         // (rows, H) the other states over time; one row for each thread where nothing is saved
+    S* kept[STATES];         // (rows, H) the other states over time, if saved
     const S* U[RUNS + 1];    // packed: H to the columns of a run
     S* input[PRODUCTS + 1];  // (rows, H) what is multiplied, where it is not h; (B, H) where nothing is saved
     const float* mask[MASKS + 1];
@@ -87,7 +87,7 @@ extern "C" void forward(const Forward* a) {
                         row.x = a->x + (start + b) * I;
                         for (int k = 0; k < STATES; k++) {
                             row.state[k] = a->state[k] + b * H;
-                            row.kept[k] = a->kept[k] + (a->save ? start + b : thread) * H;
+                            row.kept[k] = a->kept[k] + (start + b) * H;
                         }
                         for (int k = 0; k < MASKS; k++) row.mask[k] = a->mask[k] + t * a->mask_step[k] + b * H;
                     };
@@ -112,8 +112,12 @@ extern "C" void forward(const Forward* a) {
                         seek(b);
                         row.y = a->y + (start + b) * H;
                         row.h = a->h + b * H;
-                        if (sizeof(S) != 4) row.gates = a->gates + (a->save ? start + b : thread) * GH;
-                        forward_cell(row);
+                        if (a->save) {
+                            row.gates = a->gates + (start + b) * GH;
+                            forward_cell<true>(row);
+                        } else {
+                            forward_cell<false>(row);
+                        }
                     }
                 }
             if (team > workers && !in_place) {  // before the scratch is used again

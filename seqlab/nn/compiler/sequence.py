@@ -179,11 +179,10 @@ class Run:
         # The caller's tensor itself where there is no padding: a view could not be written to.
         y = torch.empty((T, B, H) if layout.index is None else (rows, H), dtype=dtype)
         nothing = y.new_empty(0)
-        held = rows if save else self.threads  # where nothing is saved, each thread has one row to write to
         in_place = save and dtype == torch.float32
-        gates = y.new_empty(held, G * H) if save or dtype != torch.float32 else nothing
+        gates = y.new_empty(rows, G * H) if save else nothing
         scratch = nothing if in_place else torch.empty(max(B, min(rows, CHUNK_ROWS)) * G * H)
-        kept = [y.new_empty(held, H) if k and wanted else nothing for k, wanted in enumerate(self.kept_states)]
+        kept = [y.new_empty(rows, H) if save and k and wanted else nothing for k, wanted in enumerate(self.kept_states)]
         inputs = [nothing if p.input is None else y.new_empty(rows if save else B, H) for p in program.products]
         self._call(
             self.code.forward,
