@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import cache
 from typing import Any, Literal
 
 import torch
@@ -107,13 +108,19 @@ class Direction(nn.Module):
     def _fall_back(self, error: Exception) -> None:
         self._refused = True
         instead = "torch's own loop" if self.torch_kind is not None else "the Python loop, which is slow"
-        logger.warning("%s is not compiled: %s; it runs by %s", type(self.cell).__name__, error, instead)
+        _report(type(self.cell).__name__, str(error), instead)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Direction:
         from copy import deepcopy
 
         copied = Direction(deepcopy(self.cell, memo), self.reverse, self.backend)
         return copied.train(self.training)
+
+
+@cache
+def _report(kind: str, why: str, instead: str) -> None:
+    """Say it once, however many layers and directions there are."""
+    logger.warning("%s is not compiled: %s; it runs by %s", kind, why, instead)
 
 
 def recurrent_weights(cell: Any) -> list[str]:
