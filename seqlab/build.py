@@ -30,7 +30,7 @@ Config = Mapping[str, Any]
 
 BATCHING = ("batch_size", "max_batch_tokens", "max_length", "truncate", "round_to")
 """Keys of ``data`` that say how batches are made."""
-SUITS = ("epochs", "pooling", "head_dropout", "embedding", "word_dropout", "max_lag")
+SUITS = ("epochs", "pooling", "head_dropout", "embedding", "word_dropout", "max_lag", "lr")
 """Keys of ``data`` that say what suits it best; the model's and the trainer's options refer to them."""
 PREPARING = ("name", "tokenizer", "max_tokens", "val_fraction", "eval_max_length", *BATCHING, *SUITS)
 """Keys of ``data`` that are not the source's own."""
