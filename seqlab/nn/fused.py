@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -9,6 +10,9 @@ from torch import Tensor, nn
 
 from seqlab.nn.reference import State
 from seqlab.nn.rows import Rows
+
+# It says that it takes torch's slower loop, which is the only one there is for projections.
+warnings.filterwarnings("ignore", message="LSTM with projections is not supported with oneDNN")
 
 HOLD = 1e4
 """A gate's pre-activation at which its sigmoid is exactly 0 or 1, in bfloat16 too."""
