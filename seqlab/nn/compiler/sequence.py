@@ -19,6 +19,7 @@ from seqlab.nn.compiler.program import Program
 from seqlab.nn.compiler.toolchain import has_bf16
 from seqlab.nn.compiler.torch_operations import Unsupported
 from seqlab.nn.compiler.weights import Wiring
+from seqlab.types import InputError
 
 State = reference.State
 
@@ -77,12 +78,14 @@ class CompiledCell:
         Raises:
             Unsupported: bfloat16 on a processor without it.
             NoCompiler: there is no C++ compiler.
+            InputError: a tensor has another shape than that; the code would read beyond its end.
         """
         wiring = self._wirings.get(self.cell.training)
         if wiring is None:
             wiring = self._wirings[self.cell.training] = Wiring(self.cell)
         if dtype not in (torch.float32, torch.bfloat16):
             raise Unsupported(f"products are made of float32 or bfloat16, not of {dtype}")
+        _check(wiring, x, state, active, masks)
         parameters = wiring.parameters()
         x = x.to(dtype).contiguous()
         state = tuple(part.to(torch.float32).contiguous() for part in state)
@@ -275,6 +278,29 @@ class Run:
         flat = [*(value for group in others for value in group), *masks, 0, *steps, 0]
         values = [value.data_ptr() if isinstance(value, Tensor) else int(value) for value in flat]
         function((ctypes.c_long * len(values))(*values))
+
+
+def _check(
+    wiring: Wiring, x: Tensor, state: Sequence[Tensor], active: Sequence[int] | None, masks: Sequence[Tensor]
+) -> None:
+    program = wiring.program
+    T, B, I = x.shape if x.ndim == 3 else (0, 0, 0)  # noqa: E741
+    if T < 1 or I != wiring.I:
+        raise InputError(f"x has shape {(*x.shape,)}: give (T, B, {wiring.I}) with T at least 1.")
+    shapes = [tuple(part.shape) for part in state]
+    if shapes != [(B, wiring.H)] * program.states:
+        raise InputError(f"The states have shapes {shapes}: give {program.states} of shape {(B, wiring.H)}.")
+    shapes = [tuple(mask.shape) for mask in masks]
+    if len(masks) != program.masks or any(shape not in ((B, wiring.H), (T, B, wiring.H)) for shape in shapes):
+        raise InputError(
+            f"The masks have shapes {shapes}: give {program.masks} of shape {(B, wiring.H)} or {(T, B, wiring.H)}."
+        )
+    if any(tensor.device.type != "cpu" for tensor in (x, *state, *masks)):
+        raise InputError("A compiled cell got tensors that are not on the CPU: move them there.")
+    if active is not None and (
+        len(active) != T or any(not 0 <= now <= before for before, now in zip((B, *active), active, strict=False))
+    ):
+        raise InputError(f"active must be {T} numbers from {B} down to 0 that never increase.")
 
 
 class _Function(torch.autograd.Function):

@@ -6,6 +6,7 @@ import ctypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from seqlab.nn.compiler.emit import emit
 from seqlab.nn.compiler.program import Block, Program
 from seqlab.nn.compiler.toolchain import build
 from seqlab.nn.compiler.trace import trace
+from seqlab.types import InputError
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,17 @@ class Gather:
 
     def _part(self, tensor: Tensor, block: Block, count: int) -> Tensor:
         part = tensor[block.row : block.row + count * self.H]
-        return part if self.width is None else part[:, block.column : block.column + self.width]
+        if self.width is not None:
+            part = part[:, block.column : block.column + self.width]
+        if tuple(part.shape) != (count * self.H, *(() if self.width is None else (self.width,))):
+            raise InputError(
+                f"Parameter {block.name} has another shape than when the cell was compiled: compile it again."
+            )
+        return part
 
     def __call__(self, parameters: Mapping[str, Tensor], dtype: torch.dtype) -> Tensor:
         """``(rows, width)`` or ``(rows,)`` of ``dtype``; a view where the parameter already stands like this."""
-        parts = []
+        parts: list[Tensor] = []
         for segment in self.segments:
             found = [self._part(parameters[block.name], block, segment.count) for block in segment.blocks]
             if not found:
@@ -117,10 +125,7 @@ class Wiring:
         self.program = trace(cell)
         self.names = self.program.parameters
         self._libraries: dict[str, tuple[ctypes.CDLL, tuple[bool, ...]]] = {}
-        self._places = []
-        for name in self.names:
-            path, _, attribute = name.rpartition(".")
-            self._places.append((cell.get_submodule(path), attribute))
+        self._places = [attrgetter(name) for name in self.names]
         program, H = self.program, self.H
         self.x_weights = Gather([column.maps for column in program.columns if column.maps], H, self.I)
         self.bias = Gather([column.biases for column in program.columns], H)
@@ -137,4 +142,4 @@ class Wiring:
 
     def parameters(self) -> tuple[Tensor, ...]:
         """What they are now."""
-        return tuple(getattr(module, attribute) for module, attribute in self._places)
+        return tuple(place(self.cell) for place in self._places)
