@@ -5,7 +5,7 @@
 static inline long least(long a, long b) { return a < b ? a : b; }
 static inline long most(long a, long b) { return a > b ? a : b; }
 
-static const long OUTER_ROWS = 256;  // rows in one product: enough that reading and writing the sums is a small part
+static const long OUTER_ROWS = 2048 / sizeof(S);  // in one product: enough that reading and writing the sums is a small part
 
 static const long OUTER_STRIDE = OUTER_ROWS + 16;  // a power of two would put all rows in the same lines of the cache
 
