@@ -166,6 +166,46 @@ class Zoneout(nn.Module):
         return tuple(old + masks[0] * (now - old) for now, old in zip(new, state, strict=True))
 
 
+class Chained(RNN):
+    """A map of a gate's sigmoid, which is a map of a bent map of x; the output is a gate's sigmoid itself."""
+
+    def build(self, I, H):  # noqa: E741
+        super().build(I, H)
+        self.between = nn.Linear(H, H)
+
+    def step(self, x, state):
+        inner = torch.sigmoid(self.between(torch.tanh(self.ih(x))))
+        return (torch.sigmoid(self.ih(x) + self.hh(inner) + self.hh(state[0])),)
+
+
+class Sliced(LSTM):
+    """Products of another state than the output, a part of a weight, states that are constant."""
+
+    num_states = 3
+
+    def step(self, x, state):
+        h, c, _ = state
+        i, f, g, o = (self.ih(x) + self.hh(c)).chunk(4, -1)
+        g = g + F.linear(h, self.hh.weight[: self.hidden_size])
+        c = f.sigmoid() * c + g.tanh() * i
+        return o.sigmoid() * c, torch.zeros_like(c) + 0.5 * c, torch.ones_like(c)
+
+
+class Statistics(RNN):
+    """One normalisation over three gates, numbers of a row spread over it again."""
+
+    gates = 3
+
+    def build(self, I, H):  # noqa: E741
+        super().build(I, H)
+        self.norm = nn.LayerNorm(3 * H)
+
+    def step(self, x, state):
+        i, f, g = self.norm(self.ih(x) + self.hh(state[0])).chunk(3, -1)
+        spread = state[0].mean(-1, keepdim=True).expand_as(i) * state[0].std(-1, keepdim=True)
+        return (torch.sigmoid(i) * state[0] + f.tanh() * g + spread,)
+
+
 KINDS = (RNN, LSTM, GRU, Peephole, LayerNormLSTM, Mutant, Gated, Elementwise)
 
 
@@ -223,6 +263,15 @@ def test_agrees_with_the_reference_at_sizes_beyond_a_vector(kind, size):
     for given_lengths in (None, lengths):
         found = errors(kind(*size), 19, 23, given_lengths, reverse=given_lengths is not None)
         assert max(found.values()) < 2e-6, found
+
+
+@pytest.mark.parametrize("kind", [Chained, Sliced, Statistics])
+def test_unusual_wiring(kind):
+    torch.manual_seed(0)
+    for lengths in (None, [6, 6, 4, 1, 0]):
+        for reverse in (False, True):
+            found = errors(kind(5, 12), 6, 5, lengths, reverse)
+            assert max(found.values()) < 3e-6, found
 
 
 def test_x_itself_may_take_part():
