@@ -92,7 +92,7 @@ class TemperedMGU(nn.Module):
 
 
 CELLS: dict[str, Any] = {name: name for name in ("peephole", "layernorm_lstm", "mut1", "mut3")} | {
-    "TemperedMGU (invented here)": TemperedMGU
+    "TemperedMGU (new)": TemperedMGU
 }
 
 
