@@ -66,7 +66,7 @@ class Direction(nn.Module):
             kernel = self._kernel()
             if kernel is not None:
                 try:
-                    return kernel(x, state, rows.active, self.reverse, masks, self._products(x))
+                    return kernel(x, state, rows.active, self.reverse, masks, _products())
                 except (compiler.NoCompiler, compiler.Unsupported) as error:
                     self._fall_back(error)
         if self.backend != "reference":
@@ -78,6 +78,20 @@ class Direction(nn.Module):
                     outputs: tuple[Tensor, State] = parallel(x, state)
                     return outputs
         return reference.scan(self.cell.step, x, state, rows.active, self.reverse, masks)
+
+    def steps(self, B: int) -> compiler.Steps | None:
+        """The compiled code one step at a time, with the weights as they are now; None where there is none."""
+        state = self.initial_state(B, torch.empty(0))
+        fresh = self._masks and self.training  # masks that have to be drawn at each step
+        if self.backend not in ("auto", "compiled") or fresh or not self._compilable(state[0]):
+            return None
+        kernel = self._kernel()
+        try:
+            masks = self.cell.masks(1, B, state[0]) if self._masks else ()
+            return None if kernel is None else kernel.steps(state, masks, _products())
+        except (compiler.NoCompiler, compiler.Unsupported) as error:
+            self._fall_back(error)
+            return None
 
     def initial_state(self, B: int, like: Tensor) -> State:
         """Zeros, each ``(B, ...)``, in the dtype and on the device of the cell's weights (of ``like`` without any)."""
@@ -100,11 +114,6 @@ class Direction(nn.Module):
                 self._fall_back(error)
         return self._compiled
 
-    def _products(self, x: Tensor) -> torch.dtype:
-        """What matrix products are made of: bfloat16 under autocast where the processor has it, else float32."""
-        even = x.shape[2] % 2 == 0 and self.cell.hidden_size % 2 == 0
-        return torch.bfloat16 if autocast_bf16() and even and compiler.has_bf16() else torch.float32
-
     def _fall_back(self, error: Exception) -> None:
         self._refused = True
         instead = "torch's own loop" if self.torch_kind is not None else "the Python loop, which is slow"
@@ -121,6 +130,11 @@ class Direction(nn.Module):
 def _report(kind: str, why: str, instead: str) -> None:
     """Say it once, however many layers and directions there are."""
     logger.warning("%s is not compiled: %s; it runs by %s", kind, why, instead)
+
+
+def _products() -> torch.dtype:
+    """What matrix products are made of: bfloat16 under autocast where the processor has it, else float32."""
+    return torch.bfloat16 if autocast_bf16() and compiler.has_bf16() else torch.float32
 
 
 def recurrent_weights(cell: Any) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -19,42 +19,48 @@ if TYPE_CHECKING:
 class Stream:
     """``batch_size`` sequences read in step by a recurrent encoder; equal to its forward pass over whole rows.
 
-    Each push costs one step, not the sequence so far. The weights are read as they are at each push, in whatever mode
-    the encoder is in (call ``encoder.eval()`` first where it has dropout). No gradients.
+    Each push costs one step, not the sequence so far. The weights are those of the moment in which the stream was made
+    (compiled cells have them packed), in the mode in which the encoder was: call ``encoder.eval()`` first where it has
+    dropout. No gradients.
 
     Args:
         encoder: a stack that reads forward.
         batch_size: ``B``.
     """
 
+    @torch.no_grad()
     def __init__(self, encoder: Recurrent, batch_size: int = 1) -> None:
         if batch_size < 1:
             raise InputError(f"batch_size={batch_size} is no number of streams: give at least 1")
         self._encoder, self._B = encoder, batch_size
+        self._shape = (batch_size, encoder.input_size)
         self._rows = Rows(torch.ones(batch_size, dtype=torch.int64), 1, torch.device("cpu"))
-        self._state: list[State] = []
-        self.reset()
+        self._state = encoder.initial_state(batch_size, torch.empty(0))  # of layers that are not compiled
+        self._steps = [direction.steps(batch_size) for direction in encoder._directions]
 
     @property
     def state(self) -> tuple[State, ...]:
         """One tuple for each layer, as ``Encoded.state``; may be kept and put back."""
-        return tuple(self._state)
+        pairs = zip(self._steps, self._state, strict=True)
+        return tuple(kept if steps is None else steps.state for steps, kept in pairs)
 
     @state.setter
     def state(self, state: Sequence[State]) -> None:
-        self._state = list(self._encoder._check_state(state, self._B))
+        for k, part in enumerate(self._encoder._check_state(state, self._B)):
+            steps = self._steps[k]
+            if steps is None:
+                self._state[k] = part
+            else:
+                steps.state = part
 
     def reset(self, row: int | None = None) -> None:
         """Forget everything, or what one row has read."""
-        zeros = self._encoder.initial_state(self._B, next(self._encoder.parameters()).detach())
-        if row is None:
-            self._state = zeros
-            return
-        kept = [tuple(part.clone() for part in each) for each in self._state]
-        for each in kept:
-            for part in each:
-                part[row] = 0
-        self._state = kept
+        fresh = tuple(tuple(torch.zeros_like(part) for part in each) for each in self.state)
+        if row is not None:
+            for each, old in zip(fresh, self.state, strict=True):
+                for zeros, part in zip(each, old, strict=True):
+                    zeros[:row], zeros[row + 1 :] = part[:row], part[row + 1 :]
+        self.state = fresh
 
     @torch.no_grad()
     def push(self, x: Tensor) -> Tensor:
@@ -64,15 +70,16 @@ class Stream:
             InputError: ``x`` has another shape.
         """
         encoder = self._encoder
-        if x.shape[:2] != (self._B, encoder.input_size):
+        if x.shape[:2] != self._shape:
             raise InputError(
-                f"push takes one step of shape ({self._B}, {encoder.input_size}), not {tuple(x.shape)}: "
-                "batch first, then the input's width"
+                f"push takes one step of shape {self._shape}, not {tuple(x.shape)}: batch first, then the input's width"
             )
-        y = x.unsqueeze(0)
-        layers: list[Any] = encoder._layers
-        for k, layer in enumerate(layers):
-            outputs, _, ends = layer(y, self._state[k : k + 1], self._rows)
-            self._state[k] = ends[0]
+        y = x
+        for k, steps in enumerate(self._steps):
+            if steps is None:
+                outputs, _, ends = encoder._layers[k](y.unsqueeze(0), self._state[k : k + 1], self._rows)
+                self._state[k], outputs = ends[0], outputs[0]
+            else:
+                outputs = steps.push(y)
             y = outputs + y if encoder.residual and k > 0 else outputs
-        return y[0].to(x.dtype)
+        return y if y.dtype == x.dtype else y.to(x.dtype)

@@ -4,8 +4,8 @@
 runs it; ``kernels.h`` and ``loop.h`` are the parts in C++ that all cells have in common.
 """
 
-from seqlab.nn.compiler.sequence import CompiledCell, compile_cell
+from seqlab.nn.compiler.sequence import CompiledCell, Steps, compile_cell
 from seqlab.nn.compiler.toolchain import NoCompiler, has_bf16
 from seqlab.nn.compiler.torch_operations import Unsupported
 
-__all__ = ["CompiledCell", "NoCompiler", "Unsupported", "compile_cell", "has_bf16"]
+__all__ = ["CompiledCell", "NoCompiler", "Steps", "Unsupported", "compile_cell", "has_bf16"]

@@ -98,8 +98,20 @@ class CompiledCell:
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
             y, *last = _Function.apply(run, *tensors)
             return y, tuple(last)
-        y, last, _ = run.forward(x, state, masks, parameters, self._packs(run, x, parameters))
+        y, last, _ = run.forward(x, state, masks, self._packs(run, x, parameters))
         return y, tuple(last)
+
+    def steps(self, state: State, masks: Sequence[Tensor] = (), dtype: torch.dtype = torch.float32) -> Steps:
+        """One step at a time from ``state`` on, with the weights as they are now.
+
+        Raises:
+            Unsupported: bfloat16 on a processor without it.
+            NoCompiler: there is no C++ compiler.
+        """
+        wiring = self._wirings.get(self.cell.training)
+        if wiring is None:
+            wiring = self._wirings[self.cell.training] = Wiring(self.cell)
+        return Steps(Run(wiring, dense(1, state[0].shape[0]), False, dtype), wiring.parameters(), state, masks)
 
     def _packs(self, run: Run, x: Tensor, parameters: Sequence[Tensor]) -> Packs:
         """Packed weights, kept while the parameters stay what they are where packing would cost more than the run."""
@@ -169,11 +181,16 @@ class Run:
         x: Tensor,
         state: State,
         masks: Sequence[Tensor],
-        parameters: Sequence[Tensor],
         packs: Packs,
         save: bool = False,
     ) -> tuple[Tensor, State, tuple[Tensor, ...]]:
         """Outputs, last states, and (with ``save``) what backward needs: outputs, gates, other states, inputs."""
+        laid = self.lay_out(x, state, masks, packs, save)
+        self._call(self.code.forward, *laid.groups)
+        return laid.y if self.layout.index is None else self.layout.pad(laid.y), laid.last, laid.saved
+
+    def lay_out(self, x: Tensor, state: State, masks: Sequence[Tensor], packs: Packs, save: bool = False) -> Forward:
+        """Everything that the forward function reads and writes."""
         program, layout, H, dtype = self.wiring.program, self.layout, self.wiring.H, self.dtype
         T, B, rows, G = layout.T, layout.B, layout.rows, len(program.columns)
         in_rows = layout.pack(x)
@@ -187,8 +204,7 @@ class Run:
         scratch = nothing if in_place else torch.empty(max(B, min(rows, CHUNK_ROWS)) * G * H)
         kept = [y.new_empty(rows, H) if save and k and wanted else nothing for k, wanted in enumerate(self.kept_states)]
         inputs = [nothing if p.input is None else y.new_empty(rows if save else B, H) for p in program.products]
-        self._call(
-            self.code.forward,
+        groups: tuple[Sequence[Any], ...] = (
             [T, B, x.shape[2], H, self.threads, layout.index is not None, self.reverse, save],
             [layout.offset, in_rows, packs.x, packs.bias, packs.vectors, scratch, gates, y, h],
             last,
@@ -197,7 +213,7 @@ class Run:
             [*inputs, nothing],
             masks,
         )
-        return y if layout.index is None else layout.pad(y), last, (y, gates, *kept, *inputs) if save else ()
+        return Forward(groups, in_rows, y, last, h, (y, gates, *kept, *inputs) if save else ())
 
     def backward(
         self,
@@ -271,13 +287,62 @@ class Run:
         return layout.pad(dx) if dx.numel() else torch.zeros_like(x), dstate, gradients
 
     def _call(self, function: Any, *groups: Sequence[Any]) -> None:
-        """Call a C function with its one structure; the last of the groups are the masks."""
+        function(self.arguments(*groups))  # the groups hold the tensors until it is done
+
+    def arguments(self, *groups: Sequence[Any]) -> Any:
+        """The one structure that a C function takes; the last of the groups are the masks."""
         *others, masks = groups
         H, B = self.wiring.H, self.layout.B
         steps = [B * H if mask.ndim == 3 else 0 for mask in masks]
         flat = [*(value for group in others for value in group), *masks, 0, *steps, 0]
         values = [value.data_ptr() if isinstance(value, Tensor) else int(value) for value in flat]
-        function((ctypes.c_long * len(values))(*values))
+        return (ctypes.c_long * len(values))(*values)
+
+
+@dataclass(frozen=True)
+class Forward:
+    """What one call of the forward function works on; ``groups`` are the members of its structure."""
+
+    groups: tuple[Sequence[Any], ...]
+    x: Tensor
+    y: Tensor
+    last: State
+    h: Tensor
+    saved: tuple[Tensor, ...]
+
+
+class Steps:
+    """A cell's code one step at a time: weights packed and everything laid out once, so that a step is one call.
+
+    Args:
+        run: of one step.
+        parameters: the weights, as they are now.
+        state: where to start, each ``(B, H)``.
+        masks: each ``(B, H)``.
+    """
+
+    def __init__(self, run: Run, parameters: Sequence[Tensor], state: State, masks: Sequence[Tensor]) -> None:
+        x = torch.zeros(1, run.layout.B, run.wiring.I, dtype=run.dtype)
+        self._packs = run.pack(parameters)
+        self._laid = run.lay_out(x, state, masks, self._packs)
+        self._function, self._arguments = run.code.forward, run.arguments(*self._laid.groups)
+
+    def push(self, x: Tensor) -> Tensor:
+        """The output ``(B, H)`` after reading ``x`` ``(B, I)``."""
+        self._laid.x.copy_(x)
+        self._function(self._arguments)  # leaves the new state where the next call reads it
+        return self._laid.y[0].clone()
+
+    @property
+    def state(self) -> State:
+        """The state now, each part ``(B, H)``."""
+        return tuple(part.clone() for part in self._laid.last)
+
+    @state.setter
+    def state(self, state: State) -> None:
+        for mine, given in zip(self._laid.last, state, strict=True):
+            mine.copy_(given)
+        self._laid.h.copy_(state[0])
 
 
 def _check(
@@ -308,7 +373,7 @@ class _Function(torch.autograd.Function):
     def forward(ctx: Any, run: Run, x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         program = run.wiring.program
         state, masks, parameters = _split(program, tensors)
-        y, last, saved = run.forward(x, state, masks, parameters, run.pack(parameters), save=True)
+        y, last, saved = run.forward(x, state, masks, run.pack(parameters), save=True)
         ctx.run = run
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(x, *tensors, y if run.layout.index is None else saved[0], *saved[1:])

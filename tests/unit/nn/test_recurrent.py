@@ -11,12 +11,21 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seqlab.nn.cells import ConvLSTM
+from seqlab.nn.compiler.toolchain import NoCompiler, build
 from seqlab.nn.recurrent import Recurrent
 from seqlab.types import InputError
 
 TORCH = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 WEIGHTS = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
 BACKENDS = ("auto", "reference", "torch", "compiled")
+
+
+def compiles() -> bool:
+    try:
+        build('extern "C" int one() { return 1; }', "one")
+    except NoCompiler:
+        return False
+    return True
 
 
 def weights(direction: nn.Module) -> list[torch.Tensor]:
@@ -370,6 +379,30 @@ def test_a_stream_answers_what_the_whole_row_answers(cell, backend):
     assert torch.equal(stream.push(x[:, 0])[1], fresh.push(x[:, 0])[1])
     stream.reset()
     assert torch.equal(stream.push(x[:, 0]), encoder.stream(2).push(x[:, 0]))
+
+
+@pytest.mark.skipif(not compiles(), reason="there is no C++ compiler here")
+@pytest.mark.parametrize("cell", ["lstm", "mut1", "layernorm_lstm"])
+def test_a_compiled_stream_answers_the_same_bits(cell):
+    torch.manual_seed(0)
+    encoder = Recurrent(9, cell, 70, 2, backend="compiled", zoneout=0.2).eval()
+    x = torch.randn(3, 20, 9)
+    whole = encoder(x, torch.tensor([20, 20, 20])).outputs
+    stream = encoder.stream(3)
+    assert all(steps is not None for steps in stream._steps)
+    assert torch.equal(torch.stack([stream.push(x[:, t]) for t in range(20)], 1), whole)
+
+
+def test_a_stream_keeps_the_weights_it_was_made_with():
+    encoder = Recurrent(3, "gru", 4)
+    stream, x = encoder.stream(), torch.randn(1, 3)
+    before = encoder(x.unsqueeze(1), torch.tensor([1])).outputs[:, 0]
+    with torch.no_grad():
+        encoder.layers[0].directions[0].cell.ih.weight.mul_(2)
+    if compiles():
+        torch.testing.assert_close(stream.push(x), before)
+    after = encoder(x.unsqueeze(1), torch.tensor([1])).outputs[:, 0]
+    torch.testing.assert_close(encoder.stream().push(x), after)
 
 
 def test_a_stream_refuses_what_it_cannot_read():
