@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <sched.h>
 #include <utility>
 #ifdef _OPENMP  // without its header, which not every compiler that knows the pragmas has
 extern "C" {

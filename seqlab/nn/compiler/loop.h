@@ -20,15 +20,47 @@ static inline Rows own_rows(long alive, long B, long ragged, long thread, long t
     return {first, 1, B * (thread + 1) / threads - first};
 }
 
-// How threads share the work: `workers` of them go through time, each with rows of its own and without waiting for the
-// others. If there are too few rows for that, one does, and the others help with what is not recurrent.
-struct Sharing { long workers, team, steps; };
+// Of rows, every `parts`-th.
+static inline Rows some_rows(Rows r, long part, long parts) {
+    return {r.first + part * r.step, r.step * parts, most(0, (r.count - part + parts - 1) / parts)};
+}
 
-static inline Sharing share(long threads, long B, long total) {
+// How threads share the work: `workers` of them go through time, each with rows of its own and without waiting for the
+// others. If there are too few rows for that, one does, and the others help with what is not recurrent; where products
+// are `large`, they go through time together, each with some columns of every product, and meet after each.
+struct Sharing { long workers, team, steps; bool together; };
+
+static inline Sharing share(long threads, long B, long H, long total) {
     long workers = most(1, least(threads, B / 8));
     long team = workers == 1 && total >= SHARED_ROWS ? threads : workers;
     long steps = workers > 1 ? 1 : most(1, (team > 1 ? SHARED_ROWS : BLOCK_ROWS) / most(1, B));
-    return {workers, team, steps};
+    const bool large = PRODUCTS && GATES * H * H >= 1 << 16;  // several times what it takes to meet
+    return {workers, team, steps, workers == 1 && team > 1 && large};
+}
+
+// Where threads wait for one another, thousands of times in a call: OpenMP's barrier takes several times as long.
+struct Meeting {
+    alignas(64) long arrived;
+    alignas(64) long round;
+};
+
+static inline void meet(Meeting* m, long team, long* round) {
+    const long next = ++*round;
+    if (__atomic_add_fetch(&m->arrived, 1, __ATOMIC_ACQ_REL) == team) {
+        m->arrived = 0;
+        __atomic_store_n(&m->round, next, __ATOMIC_RELEASE);
+        return;
+    }
+    for (long spins = 0; __atomic_load_n(&m->round, __ATOMIC_ACQUIRE) != next; spins++)
+        if (spins > 2000) sched_yield();  // the other one may be waiting for this core
+}
+
+// A thread's part of C += A.B: some of the columns.
+static inline void gemm_part(long M, long N, long K, const S* A, long lda, const S* packed, float* C, long ldc, bool add,
+                             long thread, long team) {
+    const long panels = (N + VL - 1) / VL, from = panels * thread / team * VL;
+    const long to = least(N, panels * (thread + 1) / team * VL);
+    if (from < to) gemm(M, to - from, K, A, lda, packed + from / VL * panel_size<S>(K), C + from, ldc, add);
 }
 
 struct Forward {
@@ -53,11 +85,15 @@ struct Forward {
 extern "C" void forward(const Forward* a) {
     const long T = a->T, B = a->B, I = a->I, H = a->H, GH = GATES * H;
     const bool in_place = sizeof(S) == 4 && a->save;
-    const Sharing plan = share(a->threads, B, a->offset[T]);
+    const Sharing plan = share(a->threads, B, H, a->offset[T]);
+    Meeting meeting = {};
 #pragma omp parallel num_threads(plan.team)
     {
         const long thread = omp_get_thread_num(), team = omp_get_num_threads();
         const long workers = plan.workers > 1 ? team : 1;
+        const bool together = plan.together && team > 1;
+        const long part = together ? thread : 0, parts = together ? team : 1;
+        long round = 0;
         for (long done = 0; done < T; done += plan.steps) {
             const long steps = least(plan.steps, T - done), from = a->reverse ? T - done - steps : done;
             const long base = a->offset[from], total = a->offset[from + steps] - base;
@@ -74,11 +110,12 @@ extern "C" void forward(const Forward* a) {
             if (team > workers) {
 #pragma omp barrier
             }
-            if (thread < workers)
+            if (thread < workers || together)
                 for (long n = 0; n < steps; n++) {
                     const long t = a->reverse ? from + steps - 1 - n : from + n, start = a->offset[t];
-                    const Rows own = own_rows(a->offset[t + 1] - start, B, a->ragged, thread, workers);
+                    const Rows own = own_rows(a->offset[t + 1] - start, B, a->ragged, together ? 0 : thread, workers);
                     if (!own.count) continue;
+                    const Rows mine = some_rows(own, part, parts);  // of which this thread does the arithmetic
                     float* g = gates + (start - base) * GH;
                     ForwardRow row;
                     row.H = H, row.vectors = a->vectors;
@@ -95,20 +132,22 @@ extern "C" void forward(const Forward* a) {
                         const S* in = a->h;
                         if (products[p].computed) {
                             S* made = a->input[p] + (a->save ? start : 0) * H;
-                            for (long i = 0; i < own.count; i++) {
-                                const long b = own.first + i * own.step;
+                            for (long i = 0; i < mine.count; i++) {
+                                const long b = mine.first + i * mine.step;
                                 seek(b);
                                 row.out = made + b * H;
                                 forward_input(p, row);
                             }
+                            if (together) meet(&meeting, team, &round);
                             in = made;
                         }
                         for (int last = run + products[p].runs; run < last; run++)
-                            gemm(own.count, runs[run].columns * H, H, in + own.first * H, own.step * H, a->U[run],
-                                 g + own.first * GH + runs[run].first * H, own.step * GH, true);
+                            gemm_part(own.count, runs[run].columns * H, H, in + own.first * H, own.step * H, a->U[run],
+                                      g + own.first * GH + runs[run].first * H, own.step * GH, true, part, parts);
+                        if (together) meet(&meeting, team, &round);
                     }
-                    for (long i = 0; i < own.count; i++) {
-                        const long b = own.first + i * own.step;
+                    for (long i = 0; i < mine.count; i++) {
+                        const long b = mine.first + i * mine.step;
                         seek(b);
                         row.y = a->y + (start + b) * H;
                         row.h = a->h + b * H;
@@ -119,6 +158,7 @@ extern "C" void forward(const Forward* a) {
                             forward_cell<false>(row);
                         }
                     }
+                    if (together) meet(&meeting, team, &round);
                 }
             if (team > workers && !in_place) {  // before the scratch is used again
 #pragma omp barrier
@@ -197,11 +237,15 @@ static inline void add_rows(const S* dg, Rows r, long GH, float* sums) {
 
 extern "C" void backward(const Backward* a) {
     const long T = a->T, B = a->B, H = a->H, GH = GATES * H;
-    const Sharing plan = share(a->threads, B, a->offset[T]);
+    const Sharing plan = share(a->threads, B, H, a->offset[T]);
+    Meeting meeting = {};
 #pragma omp parallel num_threads(plan.team)
     {
         const long thread = omp_get_thread_num(), team = omp_get_num_threads();
         const long workers = plan.workers > 1 ? team : 1;
+        const bool together = plan.together && team > 1;
+        const long part = together ? thread : 0, parts = together ? team : 1;
+        long round = 0;
         float* sums = a->sums + thread * (GATES + VECTORS) * H;
         float* dx_scratch = a->dx_scratch + thread * BLOCK_ROWS * a->I;
         Outer outer;
@@ -229,12 +273,13 @@ extern "C" void backward(const Backward* a) {
         for (long left = T; left > 0; left -= plan.steps) {
             const long steps = least(plan.steps, left), from = a->reverse ? T - left : left - steps;
             const long base = a->offset[from], total = a->offset[from + steps] - base;
-            if (thread < workers)
+            if (thread < workers || together)
                 for (long n = 0; n < steps; n++) {
                     const long t = a->reverse ? from + n : from + steps - 1 - n, start = a->offset[t];
                     const long alive = a->offset[t + 1] - start;
-                    const Rows own = own_rows(alive, B, a->ragged, thread, workers);
+                    const Rows own = own_rows(alive, B, a->ragged, together ? 0 : thread, workers);
                     if (!own.count) continue;
+                    const Rows mine = some_rows(own, part, parts);
                     // Where the state before this step is: in the step before, if the row was alive there.
                     const long before = a->reverse ? t + 1 : t - 1;
                     const bool inside = before >= 0 && before < T;
@@ -254,40 +299,39 @@ extern "C" void backward(const Backward* a) {
                         }
                         for (int k = 0; k < MASKS; k++) row.mask[k] = a->mask[k] + t * a->mask_step[k] + b * H;
                     };
-                    for (long i = 0; i < own.count; i++) {
-                        const long b = own.first + i * own.step;
+                    for (long i = 0; i < mine.count; i++) {
+                        const long b = mine.first + i * mine.step;
                         seek(b);
                         row.dy = a->dy + (start + b) * H;
                         backward_cell(row);
                     }
+                    auto round_late = [&](int first, int columns) {
+                        for (int k = first; sizeof(S) != 4 && k < first + columns; k++)
+                            for (long i = 0; LATE[k] && i < mine.count; i++) {
+                                const long b = mine.first + i * mine.step;
+                                round_columns(a->scratch + b * GH, dg + b * GH, H, k);
+                            }
+                    };
                     for (int p = PRODUCTS - 1, run = RUNS; p >= 0; p--) {
                         float* to = products[p].computed ? a->dinput : a->dstate[0];
                         bool add = !products[p].computed;
                         for (int first = run - products[p].runs; run > first; add = true) {
                             const Run& r = runs[--run];
-                            if (sizeof(S) != 4)
-                                for (int k = r.first; k < r.first + r.columns; k++)
-                                    for (long i = 0; LATE[k] && i < own.count; i++) {
-                                        const long b = own.first + i * own.step;
-                                        round_columns(a->scratch + b * GH, dg + b * GH, H, k);
-                                    }
-                            gemm(own.count, H, r.columns * H, dg + own.first * GH + r.first * H, own.step * GH,
-                                 a->U[run], to + own.first * H, own.step * H, add);
+                            round_late(r.first, r.columns);
+                            if (together) meet(&meeting, team, &round);
+                            gemm_part(own.count, H, r.columns * H, dg + own.first * GH + r.first * H, own.step * GH,
+                                      a->U[run], to + own.first * H, own.step * H, add, part, parts);
                         }
-                        for (long i = 0; products[p].computed && i < own.count; i++) {
-                            const long b = own.first + i * own.step;
+                        if (together) meet(&meeting, team, &round);
+                        for (long i = 0; products[p].computed && i < mine.count; i++) {
+                            const long b = mine.first + i * mine.step;
                             seek(b);
                             row.dinput = a->dinput + b * H;
                             backward_input(p, row);
                         }
                     }
-                    if (sizeof(S) != 4)
-                        for (int k = 0; k < GATES; k++)
-                            for (long i = 0; LATE[k] && i < own.count; i++) {
-                                const long b = own.first + i * own.step;
-                                round_columns(a->scratch + b * GH, dg + b * GH, H, k);
-                            }
-                    add_rows(dg, own, GH, sums);
+                    round_late(0, GATES);
+                    add_rows(dg, mine, GH, sums);
                     if (workers > 1) {
                         project_back(a, start, own, dx_scratch);
                         collect(t, own);

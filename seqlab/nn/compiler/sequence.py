@@ -87,7 +87,7 @@ class CompiledCell:
             raise Unsupported(f"products are made of float32 or bfloat16, not of {dtype}")
         _check(wiring, x, state, active, masks)
         parameters = wiring.parameters()
-        x = x.to(dtype).contiguous()
+        x = _packed(x, dtype)
         state = tuple(part.to(torch.float32).contiguous() for part in state)
         masks = tuple(mask.detach().to(torch.float32).contiguous() for mask in masks)
         if active is not None and all(alive == x.shape[1] for alive in active):
@@ -235,7 +235,7 @@ class Run:
         named = dict(zip(wiring.names, parameters, strict=True))
         nothing = y.new_empty(0)
         initial = [part.to(dtype) for part in state]
-        given = torch.zeros(T, B, H, dtype=dtype) if dy is None else dy.to(dtype)
+        given = torch.zeros(T, B, H, dtype=dtype) if dy is None else _packed(dy, dtype)
         dstate = [torch.zeros(B, H) if part is None else part.float().contiguous().clone() for part in dlast]
         dgates = y.new_empty(rows, G * H)
         narrow = dtype != torch.float32
@@ -343,6 +343,13 @@ class Steps:
         for mine, given in zip(self._laid.last, state, strict=True):
             mine.copy_(given)
         self._laid.h.copy_(state[0])
+
+
+def _packed(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """Contiguous and of ``dtype``, in one pass over its numbers."""
+    if tensor.dtype == dtype:
+        return tensor.contiguous()
+    return tensor.to(dtype, memory_format=torch.contiguous_format)
 
 
 def _check(
