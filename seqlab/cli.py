@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from seqlab.engine.progress import readable
 from seqlab.errors import InputError, one_sentence
 
 app = typer.Typer(
@@ -60,7 +61,7 @@ def evaluate(
         return
     table = Table("metric", "value", title=f"{run} on {split}")
     for name, value in metrics.items():
-        table.add_row(name, f"{value:.4f}")
+        table.add_row(name, readable(value))
     Console().print(table)
 
 
@@ -126,4 +127,4 @@ def _summary(path: Path) -> dict[str, Any]:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
+    return "" if value is None else readable(value)

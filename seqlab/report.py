@@ -14,6 +14,7 @@ from seqlab.build import Data
 from seqlab.data.labelled import LabelledText
 from seqlab.engine import checkpoint
 from seqlab.engine.evaluate import Evaluation, evaluate
+from seqlab.engine.progress import readable
 from seqlab.engine.runtime import Runtime, peak_memory, versions
 from seqlab.engine.state import Result
 from seqlab.engine.tracker import Tracker
@@ -138,11 +139,11 @@ def show(summary: Mapping[str, Any]) -> None:
     """The result as a small table on standard output."""
     monitor = summary["monitor"]
     table = Table("", monitor, title=f"{summary['model']} on {summary['data']}")
-    table.add_row("validation", f"{summary['val'][monitor]:.4g}")
+    table.add_row("validation", readable(summary["val"][monitor]))
     if summary["test"]:
-        table.add_row("test", f"{summary['test'][monitor]:.4g}", style="bold")
+        table.add_row("test", readable(summary["test"][monitor]), style="bold")
     for name, value in summary["floor"].items():
-        table.add_row(f"floor: {name.replace('_', ' ')}", f"{value:.4g}", style="dim")
+        table.add_row(f"floor: {name.replace('_', ' ')}", readable(value), style="dim")
     console = Console()
     console.print(table)
     console.print(

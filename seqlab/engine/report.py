@@ -9,7 +9,7 @@ from typing import Protocol
 from torch.optim import Optimizer
 
 from seqlab.engine.evaluate import Evaluation
-from seqlab.engine.progress import Progress
+from seqlab.engine.progress import Progress, readable
 from seqlab.engine.state import State, Window
 
 
@@ -75,6 +75,6 @@ class Report:
             values = {f"val/{name}": value for name, value in found.metrics.items()}
             self.tracker.scalars(values | {"val/seconds": found.seconds}, state.step)
         if self.progress is not None:
-            numbers = "  ".join(f"{name} {value:.4f}" for name, value in found.metrics.items())
+            numbers = "  ".join(f"{name} {readable(value)}" for name, value in found.metrics.items())
             best = "  (best)" if improved else ""
             self.progress.message(f"epoch {state.epoch + 1}  step {state.step}  val  {numbers}{best}")

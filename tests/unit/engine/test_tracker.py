@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from seqlab.engine.progress import Progress
+from seqlab.engine.progress import Progress, readable
 from seqlab.engine.tracker import Tracker
 from seqlab.types import InputError
 
@@ -97,3 +97,10 @@ def test_progress_on_a_terminal_and_elsewhere(terminal: bool) -> None:
     for part in ("25 %", "epoch 2", "step 40", "loss 0.5000", "12,345 tokens/s", "1:00 left", "[accuracy] 0.9"):
         assert part in text
     assert ("\x1b" in text) == terminal
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.9, "0.9000"), (0.0001711, "0.0001711"), (0.0, "0.0000"), (-0.005, "-0.005"), (2.5, "2.5000")]
+)
+def test_a_metric_keeps_the_digits_that_say_something(value: float, text: str) -> None:
+    assert readable(value) == text
