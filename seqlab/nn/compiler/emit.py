@@ -273,13 +273,9 @@ def _loops(
             loop[at] = after + 1 if node.op == "rowsum" else after
     last = max(loop.values(), default=0)
     vectors = {at for at in needed if not graph.is_scalar(at)}
-    stored = {value for _, value in stores if not isinstance(value, float)}
-    later = set()  # vectors that a later loop needs
-    for at in vectors - set(loads):
-        users = [user for user in needed if user not in loads and at in graph.nodes[user].args]
-        reads = [loop[user] for user in users if graph.nodes[user].op != "rowsum"] + [last] * (at in stored)
-        if any(number > loop[at] for number in reads):
-            later.add(at)
+    uses = _uses(graph, needed, loads, loop, vectors - stash.keys(), [(value, last) for _, value in stores])
+    first = {at: min(loops) for at, loops in uses.items()}
+    later = {at for at, loops in uses.items() if len(loops) > 1}  # vectors that a later loop reads back
     kept = {at: f"b{at}[j]" for at in later} | dict(stash)  # where vectors are in the meantime
     text = [f"    float b{at}[H];\n" for at in sorted(kept) if at not in stash]
 
@@ -294,13 +290,13 @@ def _loops(
                 text.append(f"    const float v{at} = {_apply(graph, at, name)};\n")
         sums = [at for at in needed if graph.nodes[at].op == "rowsum" and loop[at] == number + 1]
         wanted: list[Value] = [graph.nodes[at].args[0] for at in sums]
-        wanted += [at for at in kept if loop.get(at) == number]
+        wanted += [at for at in kept if first[at] == number]
         if number == last:
             wanted += [value for _, value in stores]
         text += [f"    float v{at} = 0.f;\n" for at in sums]
         reduction = f" reduction(+ : {', '.join(f'v{at}' for at in sums)})" if sums else ""
         text.append(f"#pragma omp simd{reduction}\n    for (long j = 0; j < H; j++) {{\n")
-        earlier = {at for at in vectors if loop[at] < number}
+        earlier = {at for at in kept if first[at] < number}
         known = {*loads, *earlier, *(at for at in needed if at not in vectors)}
         for at in graph.above(wanted, stop=known):
             if at not in vectors:
@@ -308,7 +304,7 @@ def _loops(
             if at in loads or at in earlier:
                 text.append(f"        const float v{at} = {loads[at] if at in loads else kept[at]};\n")
             else:
-                here = {arg for arg in vectors if loop[arg] == number and arg not in loads}
+                here = vectors - loads.keys() - earlier
                 text.append(
                     f"        const float v{at} = {_fused(graph, at, name, here) or _apply(graph, at, name)};\n"
                 )
@@ -319,6 +315,53 @@ def _loops(
             text += [f"        {statement.format(name(value))}\n" for statement, value in stores]
         text.append("    }\n")
     return "".join(text)
+
+
+CHEAP = ("add", "sub", "mul", "neg")
+RECOMPUTED = 4
+"""A vector that so few cheap operations make anew is not kept from loop to loop: buffers would outgrow the cache."""
+
+
+def _uses(
+    graph: Graph,
+    needed: list[int],
+    loads: Mapping[int, str],
+    loop: Mapping[int, int],
+    vectors: set[int],
+    stored: list[tuple[Value, int]],
+) -> dict[int, set[int]]:
+    """The loops that use each vector which is computed once; what is cheap is computed in every loop that uses it.
+
+    Args:
+        graph: what computes what.
+        needed: all nodes in question, in order.
+        loads: those that stand in memory.
+        loop: before which loop a scalar is known.
+        vectors: those that may be computed several times.
+        stored: values, and the loops that use them.
+    """
+    cost: dict[int, int] = {}
+    for at in needed:
+        node = graph.nodes[at]
+        made = 1 + sum(cost.get(arg, 0) for arg in node.args if not isinstance(arg, float))
+        if at in vectors and at not in loads and node.op in CHEAP and made <= RECOMPUTED:
+            cost[at] = made
+    uses: dict[int, set[int]] = {at: set() for at in needed}
+    for value, number in stored:
+        if not isinstance(value, float):
+            uses[value].add(number)
+    for at in reversed(needed):
+        node = graph.nodes[at]
+        if at in loads or (node.op != "rowsum" and graph.is_scalar(at)):
+            continue
+        if node.op == "rowsum":
+            where = {loop[at] - 1}
+        else:
+            where = uses[at] if at in cost else {min(uses[at])}
+        for arg in node.args:
+            if not isinstance(arg, float):
+                uses[arg] |= where
+    return {at: loops for at, loops in uses.items() if at not in cost and at not in loads and not graph.is_scalar(at)}
 
 
 def _apply(graph: Graph, at: int, name: Callable[[Value], str]) -> str:
