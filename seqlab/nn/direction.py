@@ -27,10 +27,10 @@ class Direction(nn.Module):
     * ``torch``: torch's own loops, for the cells whose equations are torch's (``torch_kind``).
     * ``compiled``: C++ generated from ``cell.step``; CPU, float32, and bfloat16 products under autocast.
     * ``auto``: compiled where that is possible, else torch's loop where there is one, else the cell's form without a
-      loop where it has one and a GPU is used, else the reference. One exception: a plain LSTM over full rows is left to
-      torch under bfloat16 autocast where nothing is learned, since oneDNN is up to an eighth faster there. (In float32
-      it is as fast to within 5 % from 12 rows on; compiled code then gives training, evaluation and streams the same
-      bits. ``scripts/benchmark.py recurrent`` measures all this.)
+      loop where it has one and a GPU is used, else the reference. Trainings were faster compiled than by torch at every
+      size measured. Inference of a plain LSTM over full rows is torch's to win by up to an eighth (oneDNN); it is
+      compiled all the same: oneDNN carries a bfloat16 state under autocast, which forgets over hundreds of steps, and
+      training, evaluation and streams are to give the same answers. ``scripts/benchmark.py recurrent`` measures.
 
     What cannot be compiled (no C++ compiler, an operation that the compiler does not know) falls back as in ``auto``,
     with one line in the log.
@@ -64,8 +64,7 @@ class Direction(nn.Module):
         """Outputs ``(T, B, D)``, zero at padding, and each row's last state, for ``x`` ``(T, B, ...)``."""
         T, B = x.shape[:2]
         masks = self.cell.masks(T, B, state[0]) if self._masks else ()
-        compiled = self.backend in ("auto", "compiled") and not self._torch_is_faster(rows)
-        if compiled and self._compilable(state[0]):
+        if self.backend in ("auto", "compiled") and self._compilable(state[0]):
             kernel = self._kernel()
             if kernel is not None:
                 try:
@@ -105,10 +104,6 @@ class Direction(nn.Module):
     def extra_repr(self) -> str:
         """Direction and backend, for ``print(model)``."""
         return f"backend={self.backend}" + (", reverse" if self.reverse else "")
-
-    def _torch_is_faster(self, rows: Rows) -> bool:
-        learning = torch.is_grad_enabled()
-        return self.backend == "auto" and self.torch_kind == "lstm" and rows.full and not learning and autocast_bf16()
 
     def _compilable(self, state: Tensor) -> bool:
         return not self._refused and state.device.type == "cpu" and state.dtype is torch.float32
