@@ -382,6 +382,22 @@ def test_a_stream_answers_what_the_whole_row_answers(cell, backend):
 
 
 @pytest.mark.skipif(not compiles(), reason="there is no C++ compiler here")
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("rough", [False, True])
+@pytest.mark.parametrize("lengths", [[30, 30], [30, 11]])
+def test_what_was_learned_is_what_is_evaluated(cell, rough, lengths):
+    torch.manual_seed(0)
+    encoder = Recurrent(6, cell, 16)
+    x, n = torch.randn(2, 30, 6), torch.tensor(lengths)
+    with torch.autocast("cpu", torch.bfloat16, enabled=rough):
+        learning = encoder(x, n)
+        with torch.inference_mode():
+            evaluated = encoder(x, n)
+    assert torch.equal(learning.outputs, evaluated.outputs)
+    assert torch.equal(learning.final, evaluated.final)
+
+
+@pytest.mark.skipif(not compiles(), reason="there is no C++ compiler here")
 @pytest.mark.parametrize("cell", ["lstm", "mut1", "layernorm_lstm"])
 def test_a_compiled_stream_answers_the_same_bits(cell):
     torch.manual_seed(0)
