@@ -28,11 +28,19 @@ def main(
         for seed in range(seeds):
             found.append(run(task, steps, minutes, model, seed, more))
             show(found[-1])
-    monitor = found[0]["monitor"]
+    if to is not None:
+        to.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    finished = [summary for summary in found if "failed" not in summary]
+    if not finished:
+        raise SystemExit("no run came to its end")
+    monitor = finished[0]["monitor"]
     title = f"{task}, {steps} steps, {minutes:g} minutes of training each, {torch.get_num_threads()} threads"
     table = Table("model", f"test {monitor}", "parameters", "steps taken", "best step", "seconds", title=title)
     for model in models:
-        mine = [summary for summary in found if summary["model"] == model]
+        mine = [summary for summary in finished if summary["model"] == model]
+        if not mine:
+            table.add_row(model, "diverged")
+            continue
         scores = ", ".join(f"{summary['test'][monitor]:.4g}" for summary in mine)
         last = mine[-1]
         table.add_row(
@@ -43,11 +51,9 @@ def main(
             f"{last['best_step']:,}",
             f"{last['train_seconds']:.0f}",
         )
-    for name, value in found[0]["floor"].items():
+    for name, value in finished[0]["floor"].items():
         table.add_row(f"floor: {name.replace('_', ' ')}", f"{value:.4g}", style="dim")
     Console().print(table)
-    if to is not None:
-        to.write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 
 def run(task: str, steps: int, minutes: float, model: str, seed: int, more: list[str]) -> dict[str, Any]:
@@ -60,12 +66,15 @@ def run(task: str, steps: int, minutes: float, model: str, seed: int, more: list
         ]  # fmt: skip
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         if done.returncode != 0:
-            raise SystemExit(f"{' '.join(command)} failed: {done.stderr.strip().splitlines()[-1]}")
+            return {"model": model, "seed": seed, "failed": done.stderr.strip().splitlines()[-1]}
         summary: dict[str, Any] = json.loads((run_dir / "summary.json").read_text(encoding="utf-8"))
         return summary
 
 
 def show(summary: dict[str, Any]) -> None:
     """One line as soon as a run has ended: the whole table may take an hour."""
+    if "failed" in summary:
+        print(f"{summary['model']}, seed {summary['seed']}: {summary['failed']}", flush=True)
+        return
     scores = ", ".join(f"{name} {value:.4g}" for name, value in summary["test"].items())
     print(f"{summary['model']}, seed {summary['seed']}: {scores}; {summary['train_seconds']:.0f} s", flush=True)
