@@ -6,6 +6,7 @@ Sequences of unequal length are stored without padding in between (``Layout``), 
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,9 @@ CHUNK_ROWS = 256
 """At most so many rows (or one step's, if those are more) are projected at once: ``SHARED_ROWS`` of loop.h."""
 STREAM_ROWS = 32
 """Up to so many rows, packing weights costs more than using them: packed ones are kept for the next call."""
+
+SCRATCH_BYTES = 2**28
+"""No larger block is kept from one backward call to the next."""
 
 
 def compile_cell(cell: nn.Module) -> CompiledCell:
@@ -237,7 +241,7 @@ class Run:
         initial = [part.to(dtype) for part in state]
         given = torch.zeros(T, B, H, dtype=dtype) if dy is None else _packed(dy, dtype)
         dstate = [torch.zeros(B, H) if part is None else part.float().contiguous().clone() for part in dlast]
-        dgates = y.new_empty(rows, G * H)
+        dgates = _scratch.take(rows * G * H, dtype).view(rows, G * H)
         narrow = dtype != torch.float32
         dx = y.new_empty(rows, I) if program.uses_x or (needs[0] and program.x_columns) else nothing
         in_rows = layout.pack(x)
@@ -343,6 +347,25 @@ class Steps:
         for mine, given in zip(self._laid.last, state, strict=True):
             mine.copy_(given)
         self._laid.h.copy_(state[0])
+
+
+class _Scratch(threading.local):
+    """Memory of one backward call that the next one uses again: taken anew, a large block costs more than it holds."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[torch.dtype, Tensor] = {}
+
+    def take(self, count: int, dtype: torch.dtype) -> Tensor:
+        """``(count,)`` numbers, whatever they are; good until the next call in the same thread."""
+        block = self._blocks.get(dtype)
+        if block is None or block.numel() < count:
+            block = torch.empty(count, dtype=dtype)
+            if block.nbytes <= SCRATCH_BYTES:
+                self._blocks[dtype] = block
+        return block[:count]
+
+
+_scratch = _Scratch()
 
 
 def _packed(tensor: Tensor, dtype: torch.dtype) -> Tensor:
