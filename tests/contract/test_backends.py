@@ -171,12 +171,14 @@ def worst(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> tuple[float, s
     return max((error, name) for name, error in errors.items())
 
 
-def check(found: dict[str, Tensor], wanted: dict[str, Tensor], relative: float) -> None:
+def assert_near(found: dict[str, Tensor], wanted: dict[str, Tensor], relative: float) -> None:
     error, name = worst(found, wanted)
     assert error <= relative, f"{name} is off by {error:.2e}:\n{found[name]}\ninstead of\n{wanted[name]}"
 
 
-def hold(cell: Any, backend: str, problem: Problem, relative: float, bf16: bool = False, twice: bool = False) -> None:
+def assert_agrees(
+    cell: Any, backend: str, problem: Problem, relative: float, bf16: bool = False, twice: bool = False
+) -> None:
     """Hold a backend's answers to those of the reference in double precision.
 
     A cell that normalises divides by a spread that may be next to nothing, which no arithmetic survives: it may lose
@@ -186,7 +188,7 @@ def hold(cell: Any, backend: str, problem: Problem, relative: float, bf16: bool 
     if cell in NORMALISING:
         rough = answers(build(cell, problem, "reference"), problem, bf16=bf16, twice=twice)
         relative += 8 * worst(rough, wanted)[0]
-    check(answers(build(cell, problem, backend), problem, bf16=bf16, twice=twice), wanted, relative)
+    assert_near(answers(build(cell, problem, backend), problem, bf16=bf16, twice=twice), wanted, relative)
 
 
 # The reference itself ----------------------------------------------------------------------------------------------
@@ -237,13 +239,13 @@ def test_every_cell_compiles(cell, reverse, compiler):
 @EXAMPLES
 @given(problem=problems())
 def test_single_precision_agrees(cell, backend, problem):
-    hold(cell, backend, problem, FP32)
+    assert_agrees(cell, backend, problem, FP32)
 
 
 @every_pair
 @pytest.mark.parametrize("problem", WIDE, ids=["ragged", "full", "many rows"])
 def test_single_precision_agrees_on_wide_layers(cell, backend, problem):
-    hold(cell, backend, problem, FP32)
+    assert_agrees(cell, backend, problem, FP32)
 
 
 @needs_bf16
@@ -252,21 +254,21 @@ def test_single_precision_agrees_on_wide_layers(cell, backend, problem):
 @given(problem=problems(8, 20))
 def test_half_precision_agrees(cell, backend, problem):
     """With fewer units than eight, roundings of 0.4 % have nothing to average over."""
-    hold(cell, backend, problem, BF16, bf16=True)
+    assert_agrees(cell, backend, problem, BF16, bf16=True)
 
 
 @needs_bf16
 @pytest.mark.parametrize(("cell", "backend"), HALF)
 @pytest.mark.parametrize("problem", WIDE, ids=["ragged", "full", "many rows"])
 def test_half_precision_agrees_on_wide_layers(cell, backend, problem):
-    hold(cell, backend, problem, BF16, bf16=True)
+    assert_agrees(cell, backend, problem, BF16, bf16=True)
 
 
 @every_pair
 @settings(EXAMPLES, max_examples=3)
 @given(problem=problems(most=4))
 def test_gradients_of_gradients_agree(cell, backend, problem):
-    hold(cell, backend, problem, 10 * FP32, twice=True)
+    assert_agrees(cell, backend, problem, 10 * FP32, twice=True)
 
 
 @pytest.mark.slow
@@ -274,7 +276,7 @@ def test_gradients_of_gradients_agree(cell, backend, problem):
 @settings(max_examples=300, deadline=None)
 @given(problem=problems())
 def test_single_precision_agrees_whatever_is_drawn(cell, backend, problem):
-    hold(cell, backend, problem, 4 * FP32 if cell not in NORMALISING else 1000 * FP32)
+    assert_agrees(cell, backend, problem, 4 * FP32 if cell not in NORMALISING else 1000 * FP32)
 
 
 NOISE = [{"recurrent_dropout": 0.5}, {"state_dropout": 0.5}, {"zoneout": 0.3}, {"state_dropout": 0.5, "zoneout": 0.3}]
@@ -289,7 +291,7 @@ def test_noise_is_the_same_for_the_same_seed(cell, noise, train):
         torch.manual_seed(0)
         encoder = Recurrent(3, cell, 5, 2, bidirectional=True, backend=backend, **noise).train(train)
         found.append(answers(encoder, Problem((6, 4, 1, 0), 6, 3, 5, True)))
-    check(found[1], found[0], 2 * FP32)
+    assert_near(found[1], found[0], 2 * FP32)
 
 
 # One row and its neighbours ----------------------------------------------------------------------------------------
@@ -353,7 +355,7 @@ def test_the_number_of_threads_decides_no_more_than_rounding(cell, bf16, ragged)
         for name, value in found[count][0].items():
             assert torch.equal(value, found[count][1][name]), f"{name} differs between two runs with {count} threads"
     for count in (2, 3):
-        check(found[count][0], found[1][0], BF16 if bf16 else FP32)
+        assert_near(found[count][0], found[1][0], BF16 if bf16 else FP32)
 
 
 # Falling back ------------------------------------------------------------------------------------------------------
@@ -378,7 +380,7 @@ def test_an_unknown_operation_falls_back_and_says_so_once(backend, caplog):
     fresh = type(f"Ranked{backend.title()}", (Ranked,), {})
     with caplog.at_level(logging.INFO, logger="seqlab"):
         for seed in range(2):
-            hold(fresh, backend, Problem((5, 3, 0), 5, 3, 4, bidirectional=True, seed=seed), FP32)
+            assert_agrees(fresh, backend, Problem((5, 3, 0), 5, 3, 4, bidirectional=True, seed=seed), FP32)
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 1, said
     assert fresh.__name__ in said[0]
@@ -436,7 +438,7 @@ def test_weights_move_between_backends(cell):
     for backend in ("reference", "auto", *backends(cell)):
         other = build(cell, Problem((1,), 1, 3, 4, True, seed=9), backend)
         other.load_state_dict(first.state_dict())
-        check(answers(other, problem), answers(first, problem), 10 * FP32)
+        assert_near(answers(other, problem), answers(first, problem), 10 * FP32)
 
 
 def test_changed_weights_are_seen():

@@ -212,4 +212,6 @@ def test_the_figure_draws_one_line_a_network_without_pyplot(count):
 
 
 def test_the_figure_of_nothing_draws():
-    gradient_figure({}).savefig(io.BytesIO(), format="png")
+    drawn = io.BytesIO()
+    gradient_figure({}).savefig(drawn, format="png")
+    assert drawn.getvalue().startswith(b"\x89PNG")
