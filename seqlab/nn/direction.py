@@ -27,10 +27,10 @@ class Direction(nn.Module):
     * ``torch``: torch's own loops, for the cells whose equations are torch's (``torch_kind``).
     * ``compiled``: C++ generated from ``cell.step``; CPU, float32, and bfloat16 products under autocast.
     * ``auto``: compiled where that is possible, else torch's loop where there is one, else the cell's form without a
-      loop where it has one and a GPU is used, else the reference. Trainings were faster compiled than by torch at every
-      size measured. In inference of a plain LSTM over full rows oneDNN can be faster (by up to an eighth from 12 rows
-      on, a quarter at 4 to 8); it is compiled all the same: oneDNN carries a bfloat16 state under autocast, which
-      forgets over hundreds of steps, and training, evaluation and streams are to give the same answers.
+      loop where it has one and a GPU is used, else the reference. Of all sizes measured with two threads, none trained
+      at less than 0.98 of torch's speed. In inference of a plain LSTM over full rows oneDNN can be faster (by up to an
+      eighth from 12 rows on, a quarter at 4 to 8); it is compiled all the same: oneDNN carries a bfloat16 state under
+      autocast, which forgets over hundreds of steps, and training, evaluation and streams are to give the same answers.
 
     What cannot be compiled (no C++ compiler, an operation that the compiler does not know) falls back as in ``auto``,
     with one line in the log.

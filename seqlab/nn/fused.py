@@ -57,8 +57,8 @@ def _hold(x: Tensor, weights: list[Tensor], rows: Rows) -> tuple[Tensor, list[Te
     four_hidden = weights[0].shape[0]
     shut = weights[0].new_zeros(4, four_hidden // 4, 1)
     shut[0], shut[1] = -HOLD, HOLD  # torch orders the gates input, forget, cell, output
-    flag = rows.padding().to(x.dtype)
-    return torch.cat((x.masked_fill(rows.padding(), 0.0), flag), 2), [
+    padding = rows.padding()
+    return torch.cat((x.masked_fill(padding, 0.0), padding.to(x.dtype)), 2), [
         torch.cat((weights[0], shut.view(four_hidden, 1)), 1),
         *weights[1:],
     ]

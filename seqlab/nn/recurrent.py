@@ -141,9 +141,7 @@ class Recurrent(nn.Module):
             raise InputError(
                 f"the encoder reads vectors of width {self.input_size} but was given width {E}: make the two equal"
             )
-        if len(lengths) != B:
-            raise InputError(f"there are {len(lengths)} lengths for a batch of {B}: give one length for each row")
-        rows = Rows(lengths, T, inputs.device)
+        rows = Rows(lengths, B, T, inputs.device)
         start = self.initial_state(B, inputs) if state is None else list(self._check_state(state, B))
         if B == 0 or T == 0:
             zeros = inputs.new_zeros(B, T, self.output_size)

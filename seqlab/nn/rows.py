@@ -19,6 +19,7 @@ class Rows:
 
     Args:
         lengths: ``(B,)`` int64 on the CPU.
+        B: rows.
         T: padded length.
         device: where the tensors lie.
 
@@ -27,12 +28,12 @@ class Rows:
         active: how many (first) rows are alive at each of the ``T`` steps; None when every row is full.
 
     Raises:
-        InputError: a length is negative or more than ``T``.
+        InputError: there are not ``B`` lengths, or one is negative or more than ``T``.
     """
 
-    def __init__(self, lengths: Tensor, T: int, device: torch.device) -> None:
-        self.T, self.B, self.device = T, len(lengths), device
-        self.full = check_lengths(lengths, self.B, T) == T
+    def __init__(self, lengths: Tensor, B: int, T: int, device: torch.device) -> None:
+        self.T, self.B, self.device = T, B, device
+        self.full = check_lengths(lengths, B, T) == T
         self.active: list[int] | None = None
         self.lengths = lengths
         if not self.full:

@@ -34,7 +34,7 @@ class Stream:
             raise InputError(f"batch_size={batch_size} is no number of streams: give at least 1")
         self._encoder, self._B = encoder, batch_size
         self._shape = (batch_size, encoder.input_size)
-        self._rows = Rows(torch.ones(batch_size, dtype=torch.int64), 1, torch.device("cpu"))
+        self._rows = Rows(torch.ones(batch_size, dtype=torch.int64), batch_size, 1, torch.device("cpu"))
         self._state = encoder.initial_state(batch_size, torch.empty(0))  # of layers that are not compiled
         self._steps = [direction.steps(batch_size) for direction in encoder._directions]
 

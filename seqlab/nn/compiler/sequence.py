@@ -84,9 +84,7 @@ class CompiledCell:
             NoCompiler: there is no C++ compiler.
             InputError: a tensor has another shape than that; the code would read beyond its end.
         """
-        wiring = self._wirings.get(self.cell.training)
-        if wiring is None:
-            wiring = self._wirings[self.cell.training] = Wiring(self.cell)
+        wiring = self._wiring()
         if dtype not in (torch.float32, torch.bfloat16):
             raise Unsupported(f"products are made of float32 or bfloat16, not of {dtype}")
         _check(wiring, x, state, active, masks)
@@ -112,10 +110,14 @@ class CompiledCell:
             Unsupported: bfloat16 on a processor without it.
             NoCompiler: there is no C++ compiler.
         """
+        wiring = self._wiring()
+        return Steps(Run(wiring, dense(1, state[0].shape[0]), False, dtype), wiring.parameters(), state, masks)
+
+    def _wiring(self) -> Wiring:
         wiring = self._wirings.get(self.cell.training)
         if wiring is None:
             wiring = self._wirings[self.cell.training] = Wiring(self.cell)
-        return Steps(Run(wiring, dense(1, state[0].shape[0]), False, dtype), wiring.parameters(), state, masks)
+        return wiring
 
     def _packs(self, run: Run, x: Tensor, parameters: Sequence[Tensor]) -> Packs:
         """Packed weights, kept while the parameters stay what they are where packing would cost more than the run."""
