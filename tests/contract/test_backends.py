@@ -271,6 +271,20 @@ def test_gradients_of_gradients_agree(cell, backend, problem):
     assert_agrees(cell, backend, problem, 10 * FP32, twice=True)
 
 
+def test_gradients_of_gradients_say_once_that_a_loop_works_them_out(caplog):
+    class Once(CELLS["gru"]):
+        """A name that no other test has used."""
+
+    compiled = compile_cell(Once(3, 4))
+    x, state = torch.randn(5, 2, 3, requires_grad=True), (torch.zeros(2, 4),)
+    for _ in range(2):
+        (gradient,) = torch.autograd.grad(compiled(x, state)[0].sum(), x, create_graph=True)
+        gradient.square().sum().backward()
+    assert [line.getMessage() for line in caplog.records if "Once" in line.getMessage()] == [
+        "Once: gradients of gradients are worked out by the Python loop, which is slow"
+    ]
+
+
 @pytest.mark.slow
 @every_pair
 @settings(max_examples=300, deadline=None)

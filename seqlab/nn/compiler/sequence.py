@@ -6,9 +6,11 @@ Sequences of unequal length are stored without padding in between (``Layout``), 
 from __future__ import annotations
 
 import ctypes
+import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -21,6 +23,8 @@ from seqlab.nn.compiler.toolchain import has_bf16
 from seqlab.nn.compiler.torch_operations import Unsupported
 from seqlab.nn.compiler.weights import Wiring
 from seqlab.types import InputError
+
+logger = logging.getLogger(__name__)
 
 State = reference.State
 
@@ -443,6 +447,11 @@ class _Scan(nn.Module):
         return reference.scan(self.cell.step, *args)
 
 
+@cache
+def _say_once(name: str) -> None:
+    logger.warning("%s: gradients of gradients are worked out by the Python loop, which is slow", name)
+
+
 def _through_reference(
     run: Run,
     needs: Sequence[bool],
@@ -453,6 +462,7 @@ def _through_reference(
     given: Sequence[Tensor | None],
 ) -> list[Tensor | None]:
     """The same gradients, by torch alone and with a graph."""
+    _say_once(type(run.wiring.cell).__name__)
     layout = run.layout
     active = None if layout.index is None else layout.offset.diff().tolist()
     named = {f"cell.{name}": tensor for name, tensor in zip(run.wiring.names, parameters, strict=True)}
