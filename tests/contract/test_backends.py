@@ -271,7 +271,7 @@ def test_gradients_of_gradients_agree(cell, backend, problem):
     assert_agrees(cell, backend, problem, 10 * FP32, twice=True)
 
 
-def test_gradients_of_gradients_say_once_that_a_loop_works_them_out(caplog):
+def test_gradients_of_gradients_say_once_that_a_loop_works_them_out(compiler, caplog):
     class Once(CELLS["gru"]):
         """A name that no other test has used."""
 
