@@ -70,6 +70,36 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Tokens:
+    """One part of a corpus: one long run of token ids.
+
+    Attributes:
+        ids: ``(N,)``, of any integer type; may be memory-mapped.
+        starts: ``(documents,)`` int64, where each document begins; ascending, the first is 0.
+    """
+
+    ids: np.ndarray
+    starts: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def resets(self) -> np.ndarray:
+        """``(documents,)`` int64: before which tokens, when they are read, a carried state begins anew.
+
+        The end of a document is asked of its own last words, and then opens the next: the token before a document's
+        first is read from a zero state. So every token but the very first is asked for once, and none with the memory
+        of another document.
+        """
+        return np.maximum(self.starts - 1, 0)
+
+
+States = tuple[tuple[Tensor, ...], ...]
+"""A recurrent encoder's memory: for each layer and direction a tuple of ``(B, ...)``."""
+
+
+@dataclass(frozen=True)
 class Batch:
     """Some examples, padded to one length. Built on the CPU; only the trainer and ``evaluate`` move it.
 
@@ -77,14 +107,19 @@ class Batch:
         inputs: ``(B, T)`` token ids, int64, positions at and after ``lengths`` hold the padding id; or real numbers
             ``(B, T, F)``, float32.
         lengths: ``(B,)`` int64, always on the CPU, ``0 <= lengths <= T``.
-        targets: what is asked: ``(B,)`` class ids or ``(B, T)`` labels, int64, or ``(B, K)`` real numbers.
-        index: ``(B,)`` int64, on the CPU: which rows of the split these are.
+        targets: what is asked: ``(B,)`` class ids, ``(B, T)`` labels or next tokens, int64, or ``(B, K)`` real numbers.
+        index: ``(B,)`` int64, on the CPU: which rows of the split these are; of a corpus, where each row begins.
+        fresh: ``(B,)`` bool, on the CPU: which rows begin with a zero state; the others go on from the state in which
+            the same row of the batch before ended. None where rows have nothing to do with those before.
+        state: those states, put in by whoever carries them (``engine.carry``); None is all zeros.
     """
 
     inputs: Tensor
     lengths: Tensor
     targets: Tensor
     index: Tensor
+    fresh: Tensor | None = None
+    state: States | None = None
 
     @property
     def size(self) -> int:
@@ -117,7 +152,7 @@ class DataSpec:
     """What the data alone knows and the model needs; none of it is ever written in a config.
 
     Attributes:
-        task: ``classification | regression | tagging``: what is asked.
+        task: ``classification | regression | tagging | language_modeling``: what is asked.
         num_outputs: classes, or numbers to predict.
         labels: their names.
         vocab_size: of token ids; 0 where the inputs are real numbers.
@@ -151,11 +186,15 @@ class Encoded:
     outputs: Tensor
     final: Tensor
     lengths: Tensor
-    state: tuple[tuple[Tensor, ...], ...] = ()
+    state: States = ()
 
 
 class Encoder(Protocol):
-    """Reads ``(B, T, E)`` and answers ``Encoded`` of width ``output_size``. An ``nn.Module``."""
+    """Reads ``(B, T, E)`` and answers ``Encoded`` of width ``output_size``. An ``nn.Module``.
+
+    One that never reads ahead says ``causal = True``, and takes and answers a state: ``encoder(inputs, lengths, state)``,
+    ``encoder.stream(batch_size)``.
+    """
 
     output_size: int
 
@@ -172,11 +211,13 @@ class Loss:
         total: scalar, the sum of the loss over what counts (with gradient while training).
         count: how many things were counted (examples, target tokens).
         logits: what the model said, for the meter: ``(B, V)``, ``(B, T, V)`` or ``(B, K)``.
+        state: in which each row ended, where it may be carried on.
     """
 
     total: Tensor
     count: int
     logits: Tensor
+    state: States = ()
 
 
 class Meter(Protocol):
