@@ -192,8 +192,8 @@ class Encoded:
 class Encoder(Protocol):
     """Reads ``(B, T, E)`` and answers ``Encoded`` of width ``output_size``. An ``nn.Module``.
 
-    One that never reads ahead says ``causal = True``, and takes and answers a state: ``encoder(inputs, lengths, state)``,
-    ``encoder.stream(batch_size)``.
+    One that never reads ahead says ``causal = True``, takes and answers a state (``encoder(inputs, lengths, state)``) and
+    can be fed step by step, ``encoder.stream(batch_size)``.
     """
 
     output_size: int

@@ -1,7 +1,8 @@
 """Embedding, encoder and head joined into one model, and its summary."""
 
 from seqlab.models.embedding import Embedding, Features
-from seqlab.models.heads import ClassificationHead, RegressionHead, StepHead
+from seqlab.models.heads import ClassificationHead, RegressionHead, StepHead, TokenHead
+from seqlab.models.language_model import LanguageModel, LanguageStream, Prediction
 from seqlab.models.model import Model
 from seqlab.models.ngrams import NgramReader
 from seqlab.models.summary import Summary, summarize
@@ -10,10 +11,14 @@ __all__ = [
     "ClassificationHead",
     "Embedding",
     "Features",
+    "LanguageModel",
+    "LanguageStream",
     "Model",
     "NgramReader",
+    "Prediction",
     "RegressionHead",
     "StepHead",
     "Summary",
+    "TokenHead",
     "summarize",
 ]

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqlab.models.vectors import read_vectors
+from seqlab.nn.dropout import dropout as dropout_steps
 from seqlab.nn.options import check_choice, check_positive, check_share
 from seqlab.types import InputError
 
@@ -32,6 +33,7 @@ class Embedding(nn.Module):
         vectors: file of pre-trained vectors, which replace the random ones where they know the token.
         tokens: token of each id; needed with ``vectors`` alone.
         dropout: on single numbers of the vectors.
+        variational: draw that mask once a row for all its steps, see ``seqlab.nn.dropout``.
         word_dropout: on whole tokens, which then read as padding (Iyyer et al. 2015).
         std: of the random vectors.
         trainable: whether the table is learned further.
@@ -50,6 +52,7 @@ class Embedding(nn.Module):
         vectors: str | Path | None = None,
         tokens: Sequence[str] | None = None,
         dropout: float = 0.0,
+        variational: bool = False,
         word_dropout: float = 0.0,
         std: float = 0.1,
         trainable: bool = True,
@@ -60,7 +63,7 @@ class Embedding(nn.Module):
         check_share("dropout", dropout)
         check_share("word_dropout", word_dropout)
         self.vocab_size, self.pad_id, self.kind = vocab_size, pad_id, kind
-        self.dropout, self.word_dropout = dropout, word_dropout
+        self.dropout, self.variational, self.word_dropout = dropout, variational, word_dropout
         if kind == "onehot":
             if dim not in (None, vocab_size) or vectors is not None:
                 raise InputError(
@@ -90,7 +93,7 @@ class Embedding(nn.Module):
         else:
             # padding_idx keeps the padding row's gradient at zero, and so the row.
             embedded = F.embedding(inputs, self.weight, self.pad_id)
-        return F.dropout(embedded, self.dropout) if self.dropout and self.training else embedded
+        return dropout_steps(embedded, self.dropout if self.training else 0.0, time=1, variational=self.variational)
 
     def extra_repr(self) -> str:
         """Sizes and kind, for ``print(model)`` and the summary."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from seqlab.nn.cells import CELLS, ProjectedLSTM, StateDropout, Zoneout
 from seqlab.nn.direction import Backend, Direction, recurrent_weights
+from seqlab.nn.dropout import dropout as dropout_steps
 from seqlab.nn.fused import torch_names
 from seqlab.nn.initialize import Init, initialize, linear_maps, state_shapes
 from seqlab.nn.options import check_choice, check_positive, check_share
@@ -40,6 +41,7 @@ class Recurrent(nn.Module):
         bidirectional: read each row backwards as well (Schuster and Paliwal 1997).
         merge: how two directions become one: ``concat`` doubles the width, ``sum`` keeps it.
         dropout: on what each layer but the first reads.
+        variational: draw that mask once a row for all its steps, see ``seqlab.nn.dropout``.
         recurrent_dropout: on the weights from state to state, one mask for a whole forward call (DropConnect, as in
             AWD-LSTM: Merity et al. 2018).
         state_dropout: on the state as the linear maps read it, one mask a row, the same at every step (Gal and
@@ -67,6 +69,7 @@ class Recurrent(nn.Module):
         bidirectional: bool = False,
         merge: Merge = "concat",
         dropout: float = 0.0,
+        variational: bool = False,
         recurrent_dropout: float = 0.0,
         state_dropout: float = 0.0,
         zoneout: float = 0.0,
@@ -92,7 +95,7 @@ class Recurrent(nn.Module):
             check_share(option, share)
         check_positive("input_size", input_size)
         self.input_size, self.dropout, self.residual = input_size, dropout, residual
-        self.bidirectional = bidirectional
+        self.bidirectional, self.variational = bidirectional, variational
 
         def make(reads: int, units: int) -> nn.Module:
             made = cell(reads, units)
@@ -150,7 +153,8 @@ class Recurrent(nn.Module):
             start = [tuple(rows.sort(part) for part in each) for each in start]
         x, final, ends = rows.enter(inputs), inputs, []
         for k, layer in enumerate(self._layers):
-            dropped = F.dropout(x, self.dropout) if k > 0 and self.dropout and self.training else x
+            share = self.dropout if k > 0 and self.training else 0.0
+            dropped = dropout_steps(x, share, time=0, variational=self.variational)
             count = len(layer.each)
             outputs, last, end = layer(dropped, start[k * count : (k + 1) * count], rows)
             ends += end

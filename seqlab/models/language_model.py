@@ -1,0 +1,129 @@
+"""A language model says what comes next, after each token of a text, and can be fed a text token by token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seqlab.models.heads import TokenHead
+from seqlab.types import Encoded, InputError, States
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a language model answers.
+
+    Attributes:
+        logits: ``(B, T, V)`` of the token after each step.
+        encoded: what the encoder made of the text, with the state in which each row ended.
+        dropped: ``(B, T, D)``: its outputs as the output layer read them, after dropout.
+    """
+
+    logits: Tensor
+    encoded: Encoded
+    dropped: Tensor
+
+
+class LanguageModel(nn.Module):
+    """``p(token t + 1 | tokens 0 .. t)`` for every ``t`` at once (Mikolov et al. 2010).
+
+    Args:
+        embedding: ``(B, T)`` ids to ``(B, T, E)``.
+        encoder: one that never reads ahead: ``causal``, see ``seqlab.types.Encoder``.
+        head: the encoder's outputs to logits.
+
+    Raises:
+        InputError: the encoder reads ahead, so that the next token would be no secret to it.
+    """
+
+    def __init__(self, embedding: nn.Module, encoder: nn.Module, head: TokenHead) -> None:
+        super().__init__()
+        if not getattr(encoder, "causal", False):
+            what = "a bidirectional encoder" if getattr(encoder, "bidirectional", False) else type(encoder).__name__
+            raise InputError(
+                f"A language model must not see the token that it is to predict, and {what} reads ahead: "
+                "choose one that reads left to right, such as model=lstm."
+            )
+        self.embedding, self.encoder, self.head = embedding, encoder, head
+
+    def forward(self, inputs: Tensor, lengths: Tensor, state: States | None = None) -> Prediction:
+        """Read ``inputs`` ``(B, T)`` int64 up to ``lengths`` ``(B,)``, from ``state`` on (None: zeros)."""
+        encoded: Encoded = self.encoder(self.embedding(inputs), lengths, state)
+        dropped = self.head.drop(encoded.outputs)
+        return Prediction(self.head(dropped), encoded, dropped)
+
+    def stream(self, batch_size: int = 1) -> LanguageStream:
+        """Read ``batch_size`` texts token by token, with the weights as they are now.
+
+        Raises:
+            InputError: the model is in training mode, where dropout would blur what it says.
+        """
+        if self.training:
+            raise InputError("Call model.eval() before model.stream(): in training mode dropout blurs what it says.")
+        return LanguageStream(self, batch_size)
+
+
+class LanguageStream:
+    """Texts read in step, ``B`` of them: push a token, hear what may come next.
+
+    On the CPU in float32 every answer has the bits that ``LanguageModel.forward`` over the whole text would have there.
+    Many streams may be made of one model; each has its own state. Made by ``LanguageModel.stream``.
+    """
+
+    def __init__(self, model: LanguageModel, batch_size: int) -> None:
+        self.batch_size = batch_size
+        self._model = model
+        self._encoder: Any = model.encoder.stream(batch_size)  # type: ignore[operator]
+
+    @torch.no_grad()
+    def push(self, ids: Tensor) -> Tensor:
+        """Read one token of each text, ``ids`` ``(B,)`` int64, and answer the logits ``(B, V)`` of the next.
+
+        Raises:
+            InputError: another number of tokens.
+        """
+        if ids.shape != (self.batch_size,):
+            raise InputError(
+                f"push takes one token of each of {self.batch_size} texts, ids of shape ({self.batch_size},), "
+                f"not {tuple(ids.shape)}."
+            )
+        model = self._model
+        outputs = self._encoder.push(model.embedding(ids.unsqueeze(1)).squeeze(1))
+        logits: Tensor = model.head(outputs.unsqueeze(1))
+        return logits.squeeze(1)
+
+    @torch.no_grad()
+    def read(self, ids: Tensor) -> Tensor:
+        """Read some tokens of each text at once, ``ids`` ``(B, T)`` int64; logits ``(B, V)`` after the last.
+
+        Raises:
+            InputError: another number of texts, or no token.
+        """
+        if ids.dim() != 2 or len(ids) != self.batch_size or ids.shape[1] == 0:
+            raise InputError(
+                f"read takes one row of at least one token for each of {self.batch_size} texts, not ids of shape "
+                f"{tuple(ids.shape)}."
+            )
+        model = self._model
+        lengths = torch.full((self.batch_size,), ids.shape[1])
+        encoded: Encoded = model.encoder(model.embedding(ids), lengths, self.state)
+        self.state = encoded.state
+        logits: Tensor = model.head(encoded.outputs[:, -1:])
+        return logits.squeeze(1)
+
+    @property
+    def state(self) -> States:
+        """The memory of what was read, one tuple of ``(B, ...)`` for each layer; may be kept, saved and put back."""
+        state: States = self._encoder.state
+        return state
+
+    @state.setter
+    def state(self, state: States) -> None:
+        self._encoder.state = state
+
+    def reset(self, row: int | None = None) -> None:
+        """Forget everything, or what one text said."""
+        self._encoder.reset(row)
