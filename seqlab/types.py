@@ -192,8 +192,8 @@ class Encoded:
 class Encoder(Protocol):
     """Reads ``(B, T, E)`` and answers ``Encoded`` of width ``output_size``. An ``nn.Module``.
 
-    One that never reads ahead says ``causal = True``, takes and answers a state (``encoder(inputs, lengths, state)``) and
-    can be fed step by step, ``encoder.stream(batch_size)``.
+    One that never reads ahead says ``causal = True``: it takes a state as third argument and answers one, and
+    ``encoder.stream(batch_size)`` reads step by step.
     """
 
     output_size: int
@@ -211,12 +211,14 @@ class Loss:
         total: scalar, the sum of the loss over what counts (with gradient while training).
         count: how many things were counted (examples, target tokens).
         logits: what the model said, for the meter: ``(B, V)``, ``(B, T, V)`` or ``(B, K)``.
+        each: ``(B, T)``: the loss of every step, zero where nothing is asked, for a meter that looks closer.
         state: in which each row ended, where it may be carried on.
     """
 
     total: Tensor
     count: int
     logits: Tensor
+    each: Tensor | None = None
     state: States = ()
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from seqlab.engine.carry import Carry
 from seqlab.types import Loader, Meter, Task
 
 
@@ -40,6 +41,8 @@ def evaluate(
 ) -> Evaluation:
     """Runs ``model`` in evaluation mode over one epoch of ``loader``; its mode is restored at the end.
 
+    Rows that go on from batch to batch carry their state as in training, beginning with none.
+
     Args:
         model: on ``device`` already.
         loader: one epoch of it is read.
@@ -50,7 +53,7 @@ def evaluate(
         check: called before each batch; what it raises ends the pass (a signal, say).
     """
     started = time.perf_counter()
-    meter = task.meter()
+    meter, carry = task.meter(), Carry()
     training = model.training
     model.eval()
     try:
@@ -58,9 +61,10 @@ def evaluate(
             for batch in loader.epoch(epoch):
                 if check is not None:
                     check()
-                batch = batch.to(device)
+                batch = carry.give(batch.to(device))
                 with autocast or nullcontext():
                     loss = task.loss(model, batch)
+                carry.take(batch, loss)
                 meter.update(loss, batch)
     finally:
         model.train(training)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from seqlab.engine import checkpoint
+from seqlab.engine.carry import Carry
 from seqlab.engine.ema import EMA
 from seqlab.engine.evaluate import evaluate
 from seqlab.engine.gradients import NonFiniteError, describe_broken, gradients, rescale, total_norm
@@ -77,6 +78,7 @@ class Trainer:
         self.run_dir = None if run_dir is None else Path(run_dir)
         self.extra = dict(extra or {})
         self.state = State()
+        self.carry = Carry()
         self.scaler = self.runtime.scaler()
         self.ema = EMA(model, settings.ema_decay) if settings.ema_decay is not None else None
         self._parameters = [p for p in model.parameters() if p.requires_grad]
@@ -180,9 +182,10 @@ class Trainer:
         losses: list[Tensor] = []
         count = guess = 0
         for batch in batches:
-            batch = batch.to(self.runtime.device)
+            batch = self.carry.give(batch.to(self.runtime.device))
             with self._autocast:
                 loss = self.task.loss(self.model, batch)
+            self.carry.take(batch, loss)
             if guess == 0 and self._guess != (guess := loss.count * len(batches)):
                 self._guess, self._share = guess, torch.full_like(loss.total, 1.0 / guess)
             (loss.total if scaler is None else scaler.scale(loss.total)).backward(self._share)
@@ -260,7 +263,7 @@ class Trainer:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on, with ``extra``, as plain data."""
-        rest = {"random": random_state(), "threads": torch.get_num_threads()}
+        rest = {"carry": self.carry.state_dict(), "random": random_state(), "threads": torch.get_num_threads()}
         return {**self.extra, "model": self.model.state_dict(), **checkpoint.states(self._parts), **rest}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -273,6 +276,9 @@ class Trainer:
             raise InputError("This checkpoint holds weights alone and cannot be continued; resume from last.pt.")
         checkpoint.load_weights(self.model, state["model"])
         checkpoint.load_states(self._parts, state)
+        if "carry" in state:  # not in a checkpoint of seqlab 0.1, which carried none
+            self.carry.load_state_dict(state["carry"])
+            self.carry.to(self.runtime.device)
         self._random = state["random"]
         if state["threads"] != torch.get_num_threads():
             change = f"{state['threads']} threads before, {torch.get_num_threads()} now"

@@ -2,7 +2,7 @@
 
 from seqlab.models.embedding import Embedding, Features
 from seqlab.models.heads import ClassificationHead, RegressionHead, StepHead, TokenHead
-from seqlab.models.language_model import LanguageModel, LanguageStream, Prediction
+from seqlab.models.language_model import LanguageModel, LanguageStream, Prediction, check_causal
 from seqlab.models.model import Model
 from seqlab.models.ngrams import NgramReader
 from seqlab.models.summary import Summary, summarize
@@ -20,5 +20,6 @@ __all__ = [
     "StepHead",
     "Summary",
     "TokenHead",
+    "check_causal",
     "summarize",
 ]

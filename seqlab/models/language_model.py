@@ -27,6 +27,20 @@ class Prediction:
     dropped: Tensor
 
 
+def check_causal(encoder: nn.Module) -> None:
+    """Refuse an encoder to which the next token would be no secret.
+
+    Raises:
+        InputError: it reads ahead.
+    """
+    if not getattr(encoder, "causal", False):
+        what = "a bidirectional encoder" if getattr(encoder, "bidirectional", False) else type(encoder).__name__
+        raise InputError(
+            f"A language model must not see the token that it is to predict, and {what} does: choose one that reads "
+            "left to right, such as model=lstm (bidirectional=false)."
+        )
+
+
 class LanguageModel(nn.Module):
     """``p(token t + 1 | tokens 0 .. t)`` for every ``t`` at once (Mikolov et al. 2010).
 
@@ -36,17 +50,12 @@ class LanguageModel(nn.Module):
         head: the encoder's outputs to logits.
 
     Raises:
-        InputError: the encoder reads ahead, so that the next token would be no secret to it.
+        InputError: the encoder reads ahead.
     """
 
     def __init__(self, embedding: nn.Module, encoder: nn.Module, head: TokenHead) -> None:
         super().__init__()
-        if not getattr(encoder, "causal", False):
-            what = "a bidirectional encoder" if getattr(encoder, "bidirectional", False) else type(encoder).__name__
-            raise InputError(
-                f"A language model must not see the token that it is to predict, and {what} reads ahead: "
-                "choose one that reads left to right, such as model=lstm."
-            )
+        check_causal(encoder)
         self.embedding, self.encoder, self.head = embedding, encoder, head
 
     def forward(self, inputs: Tensor, lengths: Tensor, state: States | None = None) -> Prediction:
