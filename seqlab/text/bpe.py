@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from seqlab.text.pieces import groups, pieces
 from seqlab.types import InputError, Ragged
 
 _SPECIALS = ("<unk>", "<pad>")
 _BYTES = 256
-_ROWS = 1000
+# For each token the library holds a hundred bytes while it encodes, and it reads 256 texts ahead while it learns.
+_PIECE = 1 << 14  # characters
+_GROUP = 1 << 19
 
 
 class BPEPipeline:
@@ -46,11 +48,26 @@ class BPEPipeline:
         Raises:
             InputError: no text has a token.
         """
+        texts = list(texts)
+        self.fit(texts)
+        return self.encode(texts)
+
+    def fit(self, texts: Iterable[str]) -> None:
+        """Learn merges from these texts; what is held are the different words, not the texts.
+
+        Raises:
+            InputError: no text has a token.
+        """
         from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-        texts = list(texts)
-        if not any(text.strip() for text in texts):
-            raise InputError("The vocabulary is empty: no text has a token; check the texts.")
+        any_token = False
+
+        def read() -> Iterator[str]:
+            nonlocal any_token
+            for text in texts:
+                any_token = any_token or not (text.isspace() or text == "")
+                yield from pieces(text, _PIECE)
+
         tokenizer = Tokenizer(models.BPE())
         steps = [normalizers.NFC()] + ([normalizers.Lowercase()] if self.lowercase else [])
         tokenizer.normalizer = normalizers.Sequence(steps)
@@ -63,20 +80,38 @@ class BPEPipeline:
             special_tokens=list(_SPECIALS),
             show_progress=False,
         )
-        tokenizer.train_from_iterator(texts, trainer)
+        tokenizer.train_from_iterator(read(), trainer)
+        if not any_token:
+            raise InputError("The vocabulary is empty: no text has a token; check the texts.")
         self._set_tokenizer(tokenizer)
-        return self.encode(texts)
 
     def encode(self, texts: Iterable[str]) -> Ragged:
         """Ids of texts."""
-        assert self._tokenizer is not None, "fit_encode comes first"
-        values, offsets = array("i"), array("q", [0])
-        rows = iter(texts)
-        while chunk := list(islice(rows, _ROWS)):
-            for encoding in self._tokenizer.encode_batch(chunk, add_special_tokens=False):
+        assert self._tokenizer is not None, "fit comes first"
+        counts = array("q", [0])  # of the pieces of each text
+
+        def read() -> Iterator[str]:
+            for text in texts:
+                parts = list(pieces(text, _PIECE))
+                counts.append(len(parts))
+                yield from parts
+
+        values, ends = array("i"), array("q", [0])
+        for group in groups(read(), _GROUP):
+            for encoding in self._tokenizer.encode_batch(group, add_special_tokens=False):
                 values.extend(encoding.ids)
-                offsets.append(len(values))
-        return Ragged(np.frombuffer(values, dtype=np.int32), np.frombuffer(offsets, dtype=np.int64))
+                ends.append(len(values))
+        offsets = np.frombuffer(ends, dtype=np.int64)[np.cumsum(counts)]
+        return Ragged(np.frombuffer(values, dtype=np.int32), offsets)
+
+    @property
+    def characters(self) -> np.ndarray | None:
+        """How many characters begin in each token: of the text as ``decode`` gives it back, normalised and folded."""
+        byte_of = _byte_alphabet()
+        names = (self._tokenizer.id_to_token(id) for id in range(len(self.tokens)))
+        # In UTF-8 all bytes of a character but the first are 10xxxxxx.
+        begins = [0 if name in _SPECIALS else sum(byte_of[letter] & 0xC0 != 0x80 for letter in name) for name in names]
+        return np.array(begins, dtype=np.int64)
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text, without padding."""
@@ -107,3 +142,10 @@ class BPEPipeline:
             token if token in _SPECIALS else tokenizer.decoder.decode([token])
             for token in (tokenizer.id_to_token(id) for id in range(tokenizer.get_vocab_size()))
         ]
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """The letter that byte-level BPE writes for each byte -> the byte (Radford et al. 2019, ``bytes_to_unicode``)."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [byte for byte in range(_BYTES) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(_BYTES + n): byte for n, byte in enumerate(others)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections import OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count, repeat
 from operator import itemgetter
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from seqlab.text.data.utils import get_tokenizer
+from seqlab.text.pieces import character_table, code_points, count_characters
 from seqlab.text.tokenizer import named_tokenizer, source_digest
 from seqlab.types import InputError, Ragged
 
@@ -26,14 +27,25 @@ class TextPipeline(Protocol):
     """A tokenizer with its vocabulary.
 
     Attributes:
-        tokens: id to token, once ``fit_encode`` has run.
+        tokens: id to token, once ``fit`` or ``fit_encode`` has run.
         pad_id: what batches are filled with.
         unk_id: what unknown tokens become.
+        characters: ``(V,)`` int64, how many characters of text each token stands for; None where tokens do not give
+            the text back.
     """
 
     tokens: list[str]
     pad_id: int
     unk_id: int
+
+    @property
+    def characters(self) -> np.ndarray | None:
+        """How many characters of text each token stands for."""
+        ...
+
+    def fit(self, texts: Iterable[str]) -> None:
+        """Learn the vocabulary from texts, or from a long text in pieces, in memory that does not grow with them."""
+        ...
 
     def fit_encode(self, texts: Iterable[str]) -> Ragged:
         """Learn the vocabulary from these texts and encode them."""
@@ -97,22 +109,59 @@ class WordPipeline:
             self._torchtext_tokenize = _import_torchtext_tokenizer(tokenizer, self._tokenize)
 
     def fit_encode(self, texts: Iterable[str]) -> Ragged:
-        """Learn the vocabulary from these texts and encode them, in one pass.
+        """Learn the vocabulary from these texts and encode them.
 
         Raises:
             InputError: no token is left for the vocabulary.
         """
-        encoded = self._fit_torchtext(texts) if self.library == "torchtext" else self._fit(texts)
-        if len(self.tokens) == len(SPECIALS):
-            seen = "no text has a token" if not encoded.values.size else f"no token occurs {self.min_freq} times"
-            raise InputError(f"The vocabulary is empty: {seen}; check the texts and the tokenizer {self.tokenizer!r}.")
+        if self.library == "torchtext":
+            tokens = [self._torchtext_tokenize(text) for text in texts]
+            self._fit_torchtext(tokens)
+            encoded = _ragged(self._vocab(row) for row in tokens)
+        elif self.tokenizer == "char":  # twice through them, each time fifty times as fast as one by one
+            texts = list(texts)
+            self.fit(texts)
+            return self.encode(texts)
+        else:
+            encoded = self._fit_words(texts)
+        self._check_found(encoded.values.size > 0)
         return encoded
+
+    def fit(self, texts: Iterable[str]) -> None:
+        """Learn the same vocabulary from texts that are too many to hold, one after the other.
+
+        Raises:
+            InputError: no token is left for the vocabulary.
+        """
+        if self.library == "torchtext":
+            self._fit_torchtext(map(self._torchtext_tokenize, texts))
+            self._check_found(self.min_freq > 1)
+            return
+        if self.tokenizer == "char":
+            types, counts = count_characters(texts)
+        else:
+            counter: Counter[str] = Counter()
+            for text in texts:
+                counter.update(self._tokenize(text))
+            types, counts = list(counter), np.fromiter(counter.values(), np.int64, len(counter))
+        self._set_tokens([*SPECIALS, *self._most_frequent(types, counts)])
+        self._check_found(len(types) > 0)
+
+    @property
+    def characters(self) -> np.ndarray | None:
+        """One for each token of ``char`` (an unknown character is one too), none for padding; None for words."""
+        if self.tokenizer != "char":
+            return None
+        return np.array([0 if id == self.pad_id else 1 for id in range(len(self.tokens))], dtype=np.int64)
 
     def encode(self, texts: Iterable[str]) -> Ragged:
         """Ids of texts; tokens that the fit did not keep become ``unk_id``."""
-        assert self.tokens, "fit_encode comes first"
+        assert self.tokens, "fit comes first"
         if self.library == "torchtext":
             return _ragged(self._vocab(self._torchtext_tokenize(text)) for text in texts)
+        if self.tokenizer == "char":
+            table = self._table
+            return _ragged_arrays(table.take(code_points(text), mode="clip") for text in texts)
         ids = self._ids
         return _ragged(map(ids.get, self._tokenize(text), repeat(self.unk_id)) for text in texts)
 
@@ -154,13 +203,20 @@ class WordPipeline:
     def _set_tokens(self, tokens: list[str]) -> None:
         self.tokens = tokens
         self._ids = {token: id for id, token in enumerate(tokens)}
+        if self.tokenizer == "char":
+            self._table = character_table(tokens, len(SPECIALS), self.unk_id)
         if self.library == "torchtext":
             from torchtext.vocab import vocab
 
             self._vocab = vocab(OrderedDict.fromkeys(tokens, 1))
             self._vocab.set_default_index(self.unk_id)
 
-    def _fit(self, texts: Iterable[str]) -> Ragged:
+    def _check_found(self, any_token: bool) -> None:
+        if len(self.tokens) == len(SPECIALS):
+            seen = f"no token occurs {self.min_freq} times" if any_token else "no text has a token"
+            raise InputError(f"The vocabulary is empty: {seen}; check the texts and the tokenizer {self.tokenizer!r}.")
+
+    def _fit_words(self, texts: Iterable[str]) -> Ragged:
         """Number tokens in order of first sight, count the numbers, then renumber them in place.
 
         The strings of a text live only while it is read: what stays is 4 bytes a token and one string a type.
@@ -191,15 +247,13 @@ class WordPipeline:
         ranked = sorted((-int(counts[row]), types[row]) for row in frequent)
         return [token for _, token in ranked[:limit] if token not in SPECIALS]
 
-    def _fit_torchtext(self, texts: Iterable[str]) -> Ragged:
+    def _fit_torchtext(self, tokens: Iterable[list[str]]) -> None:
         from torchtext.vocab import build_vocab_from_iterator
 
-        tokens = [self._torchtext_tokenize(text) for text in texts]
         built = build_vocab_from_iterator(
             tokens, min_freq=self.min_freq, specials=list(SPECIALS), max_tokens=self.max_tokens
         )
         self._set_tokens(built.get_itos())
-        return _ragged(self._vocab(row) for row in tokens)
 
 
 def load_pipeline(state: Mapping[str, Any]) -> TextPipeline:
@@ -256,6 +310,14 @@ def _ragged(rows: Iterable[Iterable[int]]) -> Ragged:
     values, offsets = array("i"), array("q", [0])
     for row in rows:
         values.extend(array("i", row))  # faster than extending by the row itself
+        offsets.append(len(values))
+    return Ragged(np.frombuffer(values, dtype=np.int32), np.frombuffer(offsets, dtype=np.int64))
+
+
+def _ragged_arrays(rows: Iterable[np.ndarray]) -> Ragged:
+    values, offsets = array("i"), array("q", [0])
+    for row in rows:
+        values.frombytes(row.view(np.uint8).data)
         offsets.append(len(values))
     return Ragged(np.frombuffer(values, dtype=np.int32), np.frombuffer(offsets, dtype=np.int64))
 
