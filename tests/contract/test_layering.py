@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "tasks": set(),
     "baselines": set(),
     "engine": set(),
+    "decode": {"text"},
     "insight": set(),
 }
 HYDRA_ROOMS = {"compose", "train"}
