@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import logging
-import os
 from pathlib import Path
 
 import numpy as np
 
+from seqlab.baselines.kept import kept
 from seqlab.baselines.ngrams import blocks, nb_svm
 from seqlab.types import Ragged, Split
-
-log = logging.getLogger(__name__)
 
 FORMAT = 1
 """Version of the cached file and of the methods behind its numbers; raise it when either changes."""
@@ -34,18 +30,17 @@ def floor(
     assert len(train)
     assert len(test)
     assert digest or cache_dir is None
+
+    def compute() -> dict[str, float]:
+        predictions = {
+            "majority": np.full(len(test), np.bincount(train.targets, minlength=num_classes).argmax()),
+            "naive_bayes": naive_bayes(train, test, num_classes),
+            "nb_svm": nb_svm(train, test, num_classes),
+        }
+        return {method: float((predictions[method] == test.targets).mean()) for method in METHODS}
+
     path = None if cache_dir is None else cache_dir / f"floor-{digest[:32]}.json"
-    if path is not None and (known := _read(path, digest)) is not None:
-        return known
-    predictions = {
-        "majority": np.full(len(test), np.bincount(train.targets, minlength=num_classes).argmax()),
-        "naive_bayes": naive_bayes(train, test, num_classes),
-        "nb_svm": nb_svm(train, test, num_classes),
-    }
-    result = {method: float((predictions[method] == test.targets).mean()) for method in METHODS}
-    if path is not None:
-        _write(path, {"format": FORMAT, "digest": digest, "floor": result})
-    return result
+    return kept(path, compute, digest=digest, version=FORMAT, methods=METHODS, at_most=1.0)
 
 
 def naive_bayes(train: Split, test: Split, num_classes: int) -> np.ndarray:
@@ -75,32 +70,3 @@ def _row_sums(evidence: np.ndarray, rows: Ragged) -> np.ndarray:
     running = np.zeros((len(rows.values) + 1, len(evidence)))
     np.cumsum(evidence.T[rows.values], axis=0, out=running[1:])
     return np.diff(running[rows.offsets], axis=0)
-
-
-def _read(path: Path, digest: str) -> dict[str, float] | None:
-    if not path.exists():
-        return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if (content["format"], content["digest"]) != (FORMAT, digest):
-            return None
-        result = {method: float(content["floor"][method]) for method in METHODS}
-        if not all(0 <= accuracy <= 1 for accuracy in result.values()):
-            raise ValueError("an accuracy outside 0 to 1")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        log.warning("the cached floor %s is damaged (%s): computing it again", path, error)
-        return None
-    return result
-
-
-def _write(path: Path, content: dict[str, object]) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump(content, file, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        log.warning("the floor is not kept for next time, for %s cannot be written (%s)", path, error)
