@@ -1,12 +1,10 @@
-"""The token cache: encoded splits on disk, memory-mapped at the next start, never believed when damaged.
+"""The token cache: encoded data on disk, memory-mapped at the next start, never believed when damaged.
 
 One folder for each key::
 
-    imdb-1f0c.../meta.json           key, labels, pipeline, and size and checksum of every array
-                 train.values.npy    flat int32 token ids
-                 train.offsets.npy   int64, where each row starts
-                 train.targets.npy   int64 class ids
-                 val.*.npy, test.*.npy
+    imdb-1f0c.../meta.json           key, labels, pipeline, and size, type and checksum of every array
+                 train.values.npy    one dimension, whole numbers
+                 ...
 
 The folder is written beside its place and renamed, so that a reader meets all of it or nothing.
 """
@@ -23,20 +21,19 @@ import uuid
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, BinaryIO
 
 import numpy as np
 
 import seqlab
-from seqlab.types import Ragged, Split
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
-PARTS = ("train", "val", "test")
-_DTYPES: dict[str, type] = {"values": np.int32, "offsets": np.int64, "targets": np.int64}
+FORMAT = 2
+_CHUNK = 1 << 20
+_HEADER = 128  # bytes of an .npy file before a one-dimensional array
 
 
 @dataclass(frozen=True)
@@ -44,42 +41,26 @@ class Contents:
     """What one cache folder holds.
 
     Attributes:
-        splits: by part: ``train``, ``val``, ``test``.
-        facts: plain JSON data that belongs to them: ``labels`` and the ``pipeline``'s state.
+        arrays: one-dimensional ones by name.
+        facts: plain JSON data that belongs to them: the ``pipeline``'s state, ``labels``.
+        digest: sha256 of both: the same contents, the same digest, wherever they came from.
     """
 
-    splits: Mapping[str, Split]
+    arrays: Mapping[str, np.ndarray]
     facts: Mapping[str, Any]
+    digest: str
 
-    @cached_property
-    def arrays(self) -> dict[str, np.ndarray]:
-        """File name -> array, contiguous."""
-        fields = {
-            f"{part}.{field}.npy": array
-            for part, split in self.splits.items()
-            for field, array in (
-                ("values", split.tokens.values),
-                ("offsets", split.tokens.offsets),
-                ("targets", split.targets),
-            )
-        }
-        return {name: np.ascontiguousarray(array, _DTYPES[name.split(".")[1]]) for name, array in fields.items()}
-
-    @cached_property
-    def description(self) -> dict[str, Any]:
-        """The facts, and size and checksum of every array: 10 ms for 50 MB."""
-        arrays = {name: [len(array), zlib.crc32(array.data)] for name, array in self.arrays.items()}
-        return {"facts": dict(self.facts), "arrays": arrays}
-
-    @cached_property
-    def digest(self) -> str:
-        """Sha256 of the description: the same contents, the same digest, wherever they came from."""
-        return _sha256(self.description)
+    @classmethod
+    def of(cls, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> Contents:
+        """The contents that these arrays and facts are: 10 ms for 50 MB."""
+        arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        sums = {name: (len(array), zlib.crc32(array.data)) for name, array in arrays.items()}
+        return cls(arrays, facts, _sha256(_description(sums, facts)))
 
 
-def key_of(source_digest: str, pipeline_config: Mapping[str, Any], val_fraction: float, seed: int) -> str:
+def key_of(source_digest: str, pipeline_config: Mapping[str, Any], *split: float | str) -> str:
     """What decides the contents: the files, how they are read, how they are split, and which code did it."""
-    return _sha256([FORMAT, seqlab.__version__, source_digest, dict(pipeline_config), val_fraction, seed])
+    return _sha256([FORMAT, seqlab.__version__, source_digest, dict(pipeline_config), *split])
 
 
 def load(cache_dir: str | Path, name: str, key: str) -> Contents | None:
@@ -94,24 +75,91 @@ def load(cache_dir: str | Path, name: str, key: str) -> Contents | None:
 
 def store(cache_dir: str | Path, name: str, key: str, contents: Contents) -> Contents:
     """Write ``contents`` and answer them memory-mapped; where that fails, log it and answer them as they came."""
-    folder = _folder(cache_dir, name, key)
-    unfinished = folder.with_name(f".{folder.name}-{uuid.uuid4().hex[:8]}")
     try:
-        unfinished.mkdir(parents=True)
-        for file, array in contents.arrays.items():
-            np.save(unfinished / file, array, allow_pickle=False)
-        with open(unfinished / "meta.json", "w", encoding="utf-8") as handle:
-            json.dump({"key": key, "digest": contents.digest, **contents.description}, handle)
+        with Draft(cache_dir, name, key) as draft:
+            for array, values in contents.arrays.items():
+                draft.append(array, values)
+            return draft.finish(contents.facts)
+    except (OSError, ValueError) as error:
+        warn_unwritable(cache_dir, error)
+        return contents
+
+
+def warn_unwritable(cache_dir: str | Path, error: Exception) -> None:
+    """Say that it goes on without a cache."""
+    log.warning("going on without a token cache, for %s cannot be written (%s)", cache_dir, error)
+
+
+class Draft:
+    """A cache folder being written, array by array and each piece by piece; gone again unless it is finished.
+
+    Every method raises OSError where the folder cannot be written.
+    """
+
+    def __init__(self, cache_dir: str | Path, name: str, key: str) -> None:
+        self._key, self._folder = key, _folder(cache_dir, name, key)
+        self._unfinished = self._folder.with_name(f".{self._folder.name}-{uuid.uuid4().hex[:8]}")
+        self._files: dict[str, BinaryIO] = {}
+        self._dtypes: dict[str, np.dtype[Any]] = {}
+        self._sums: dict[str, tuple[int, int]] = {}
+
+    def __enter__(self) -> Draft:
+        self._unfinished.mkdir(parents=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for file in self._files.values():
+            file.close()
+        shutil.rmtree(self._unfinished, ignore_errors=True)
+
+    def append(self, name: str, values: np.ndarray) -> None:
+        """Put ``values`` at the end of the array ``name``; all pieces of one are of one type."""
+        values = np.ascontiguousarray(values)
+        if name not in self._files:
+            self._files[name] = open(self._unfinished / f"{name}.npy", "wb")  # noqa: SIM115
+            self._files[name].write(bytes(_HEADER))
+            self._dtypes[name] = values.dtype
+        assert values.dtype == self._dtypes[name], f"{name} was {self._dtypes[name]}, then {values.dtype}"
+        self._files[name].write(values.data)
+        length, checksum = self._sums.get(name, (0, 0))
+        self._sums[name] = length + len(values), zlib.crc32(values.data, checksum)
+
+    def finish(self, facts: Mapping[str, Any]) -> Contents:
+        """Put the folder in its place and answer what it holds, memory-mapped."""
+        for name, file in self._files.items():
+            file.seek(0)
+            shape, descr = (self._sums[name][0],), np.lib.format.dtype_to_descr(self._dtypes[name])
+            np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
+            assert file.tell() == _HEADER
+            file.close()
+        description = _description(self._sums, facts)
+        dtypes = {name: dtype.str for name, dtype in self._dtypes.items()}
+        with open(self._unfinished / "meta.json", "w", encoding="utf-8") as handle:
+            json.dump({"key": self._key, "digest": _sha256(description), "dtypes": dtypes, **description}, handle)
             handle.flush()
             # The meta alone is synced: its checksums tell when an array was lost by a power cut.
             os.fsync(handle.fileno())
-        _put(unfinished, folder)
-        return _read(folder, key)
-    except (OSError, ValueError) as error:
-        log.warning("going on without a token cache, for %s cannot be written (%s)", folder, error)
-        return contents
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        _put(self._unfinished, self._folder)
+        return _read(self._folder, self._key)
+
+
+class Memory:
+    """What ``Draft`` is, for those who have no folder: all is kept in memory."""
+
+    def __init__(self) -> None:
+        self._bytes: dict[str, bytearray] = {}
+        self._dtypes: dict[str, np.dtype[Any]] = {}
+
+    def append(self, name: str, values: np.ndarray) -> None:
+        """Put ``values`` at the end of the array ``name``."""
+        self._dtypes.setdefault(name, values.dtype)
+        self._bytes.setdefault(name, bytearray()).extend(np.ascontiguousarray(values).data.cast("B"))
+
+    def finish(self, facts: Mapping[str, Any]) -> Contents:
+        """All that was appended."""
+        return Contents.of({name: np.frombuffer(self._bytes[name], self._dtypes[name]) for name in self._bytes}, facts)
 
 
 def _put(unfinished: Path, folder: Path) -> None:
@@ -135,23 +183,33 @@ def _read(folder: Path, key: str) -> Contents:
         raise ValueError("meta.json names another key")
     if meta.get("digest") != _sha256({"facts": meta.get("facts"), "arrays": meta.get("arrays")}):
         raise ValueError("meta.json was changed")
-    splits = {}
-    for part in PARTS:
-        values, offsets, targets = (_open(folder / f"{part}.{field}.npy", dtype) for field, dtype in _DTYPES.items())
-        splits[part] = Split(Ragged(values, offsets), targets)
-    contents = Contents(splits, meta["facts"])
-    for name, described in contents.description["arrays"].items():
-        if described != meta["arrays"][name]:
-            raise ValueError(f"{name} was changed")
-    return contents
+    dtypes = dict(meta.get("dtypes") or {})
+    arrays = {}
+    for file, (length, checksum) in meta["arrays"].items():
+        name = file.removesuffix(".npy")
+        array = np.lib.format.open_memmap(folder / file, mode="r")
+        if array.shape != (length,) or array.dtype.str != dtypes.get(name):
+            raise ValueError(f"{file} holds another kind of array")
+        if _checksum(folder / file, array.offset) != checksum:
+            raise ValueError(f"{file} was changed")
+        # A plain array over the map, for slicing np.memmap itself costs microseconds a time.
+        arrays[name] = np.asarray(array)
+    return Contents(arrays, meta["facts"], meta["digest"])
 
 
-def _open(path: Path, dtype: type) -> np.ndarray:
-    # A plain array over the map, for slicing np.memmap itself costs microseconds a time.
-    array = np.asarray(np.lib.format.open_memmap(path, mode="r"))
-    if array.dtype != dtype or array.ndim != 1:
-        raise ValueError(f"{path.name} holds another kind of array")
-    return array
+def _checksum(path: Path, offset: int) -> int:
+    """Of the file's bytes from ``offset`` on; read, not mapped, for what is touched in a map counts as memory."""
+    checksum = 0
+    with open(path, "rb") as file:
+        file.seek(offset)
+        while chunk := file.read(_CHUNK):
+            checksum = zlib.crc32(chunk, checksum)
+    return checksum
+
+
+def _description(sums: Mapping[str, tuple[int, int]], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts, and size and checksum of every array."""
+    return {"facts": dict(facts), "arrays": {f"{name}.npy": list(found) for name, found in sums.items()}}
 
 
 def _folder(cache_dir: str | Path, name: str, key: str) -> Path:

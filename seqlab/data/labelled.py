@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +16,8 @@ from seqlab.text.pipeline import TextPipeline, load_pipeline
 from seqlab.types import DataSpec, InputError, Ragged, Split
 
 log = logging.getLogger(__name__)
+
+_PARTS = ("train", "val", "test")
 
 Examples = tuple[list[str], list[int]]
 """Texts and their class ids, row by row."""
@@ -132,11 +134,11 @@ def load_labelled(
         contents = _encode(source, pipeline, val_fraction, seed)
         if cache_dir is not None:
             contents = cache.store(cache_dir, source.name, key, contents)
-    splits = contents.splits
+    splits = _splits(contents.arrays)
     log.info(
         "%s: %s training, %s validation, %s test examples, %s tokens known (%.1f s)",
         source.name,
-        *(f"{len(splits[part]):,}" for part in cache.PARTS),
+        *(f"{len(splits[part]):,}" for part in _PARTS),
         f"{len(pipeline.tokens):,}",
         time.perf_counter() - started,
     )
@@ -170,7 +172,25 @@ def _encode(source: Source, pipeline: TextPipeline, val_fraction: float, seed: i
         "val": _split(pipeline.encode(val[0]), val[1]),
         "test": _split(pipeline.encode(raw.test[0]), raw.test[1]),
     }
-    return cache.Contents(splits, {"labels": list(raw.labels), "pipeline": pipeline.state_dict()})
+    facts = {"labels": list(raw.labels), "pipeline": pipeline.state_dict()}
+    return cache.Contents.of(_arrays(splits), facts)
+
+
+def _arrays(splits: Mapping[str, Split]) -> dict[str, np.ndarray]:
+    """As they are cached: by part and field."""
+    found = {}
+    for part, split in splits.items():
+        found[f"{part}.values"] = split.tokens.values.astype(np.int32, copy=False)
+        found[f"{part}.offsets"] = split.tokens.offsets.astype(np.int64, copy=False)
+        found[f"{part}.targets"] = split.targets.astype(np.int64, copy=False)
+    return found
+
+
+def _splits(arrays: Mapping[str, np.ndarray]) -> dict[str, Split]:
+    return {
+        part: Split(Ragged(arrays[f"{part}.values"], arrays[f"{part}.offsets"]), arrays[f"{part}.targets"])
+        for part in _PARTS
+    }
 
 
 def _split(tokens: Ragged, targets: list[int]) -> Split:

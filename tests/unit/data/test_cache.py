@@ -6,25 +6,29 @@ import numpy as np
 import pytest
 
 from seqlab.data import cache
-from seqlab.types import Ragged, Split
 
 FACTS = {"labels": ["no", "yes"], "pipeline": {"kind": "word", "tokens": ["<unk>", "é", "\ud800"]}}
 
 
 def make_contents(first=0):
-    splits = {}
-    for part, lengths in zip(cache.PARTS, ([3, 0, 2], [1], [0]), strict=True):
+    arrays = {}
+    for part, lengths in zip(("train", "val", "test"), ([3, 0, 2], [1], [0]), strict=True):
         offsets = np.concatenate(([0], np.cumsum(lengths)))
-        splits[part] = Split(
-            Ragged(np.arange(first, first + offsets[-1], dtype=np.int32), offsets), np.arange(len(lengths))
-        )
-    return cache.Contents(splits, FACTS)
+        arrays[f"{part}.values"] = np.arange(first, first + offsets[-1], dtype=np.int32)
+        arrays[f"{part}.offsets"] = offsets
+        arrays[f"{part}.targets"] = np.arange(len(lengths))
+    return cache.Contents.of(arrays, FACTS)
 
 
 def same(left, right):
-    return left.facts == right.facts and all(
-        np.array_equal(left.arrays[name], array) and left.arrays[name].dtype == array.dtype
-        for name, array in right.arrays.items()
+    return (
+        left.facts == right.facts
+        and left.digest == right.digest
+        and left.arrays.keys() == right.arrays.keys()
+        and all(
+            np.array_equal(left.arrays[name], array) and left.arrays[name].dtype == array.dtype
+            for name, array in right.arrays.items()
+        )
     )
 
 
@@ -43,8 +47,7 @@ def test_what_is_stored_is_loaded_memory_mapped(tmp_path):
     loaded = cache.load(tmp_path / "new", "name", "key")
     for found in (stored, loaded):
         assert same(found, contents)
-        assert found.digest == contents.digest
-        assert not found.splits["train"].tokens.values.flags.writeable
+        assert not found.arrays["train.values"].flags.writeable
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["name-key"]
 
 
@@ -77,6 +80,10 @@ def flip(path, at=-1):
     path.write_bytes(data)
 
 
+def save_as(path, dtype):
+    np.save(path, np.load(path).view(dtype))
+
+
 DAMAGES = {
     "array changed": lambda folder: flip(folder / "train.values.npy"),
     "header changed": lambda folder: flip(folder / "train.values.npy", 0),
@@ -87,6 +94,7 @@ DAMAGES = {
     "empty file": lambda folder: (folder / "train.offsets.npy").write_bytes(b""),
     "longer": lambda folder: np.save(folder / "train.values.npy", np.arange(6, dtype=np.int32)),
     "other type": lambda folder: np.save(folder / "train.values.npy", np.arange(5)),
+    "bytes in another order": lambda folder: save_as(folder / "train.values.npy", ">i4"),
     "other shape": lambda folder: np.save(folder / "val.values.npy", np.zeros((1, 1), np.int32)),
     "file gone": lambda folder: (folder / "test.targets.npy").unlink(),
     "meta gone": lambda folder: (folder / "meta.json").unlink(),
@@ -126,3 +134,31 @@ def test_open_maps_survive_the_replacement_of_their_cache(folder, tmp_path):
     shutil.rmtree(folder)
     cache.store(tmp_path, "na/me", "k" * 64, make_contents(7))
     assert same(loaded, make_contents())
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
+def test_what_is_written_piece_by_piece_is_what_is_written_at_once(tmp_path, dtype):
+    pieces = [np.arange(start, start + 50).astype(dtype) for start in (0, 50, 100)]
+    whole = cache.Contents.of({"ids": np.concatenate(pieces), "starts": np.arange(0)}, FACTS)
+    memory = cache.Memory()
+    with cache.Draft(tmp_path, "name", "key") as draft:
+        for target in (draft, memory):
+            for piece in pieces:
+                target.append("ids", piece)
+            target.append("starts", np.arange(0))
+        written = draft.finish(FACTS)
+    assert same(written, whole)
+    assert same(memory.finish(FACTS), whole)
+    assert same(cache.load(tmp_path, "name", "key"), whole)
+    assert np.array_equal(np.load(tmp_path / "name-key" / "ids.npy"), whole.arrays["ids"])
+
+
+def test_an_unfinished_draft_leaves_nothing(tmp_path):
+    def begin():
+        with cache.Draft(tmp_path, "name", "key") as draft:
+            draft.append("ids", np.arange(3))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        begin()
+    assert not list(tmp_path.iterdir())
