@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,10 +10,8 @@ from torch import Tensor, nn
 from seqlab.nn.dropout import dropout as dropout_steps
 from seqlab.nn.options import check_share
 from seqlab.nn.pooling import Pooling, PoolKind
+from seqlab.nn.rowwise import RowwiseLinear
 from seqlab.types import Encoded, InputError
-
-_ROWS = 16
-"""From so many rows on, a product's rows have the same bits whatever their number (measured with MKL and oneDNN)."""
 
 
 class ClassificationHead(nn.Module):
@@ -136,6 +134,8 @@ class TokenHead(nn.Module):
         self.output = nn.Linear(width, num_outputs)
         if tied is not None:
             self.output.weight = tied
+        maps = [self.output] if self.project is None else [self.project, self.output]
+        self._maps = [RowwiseLinear(each) for each in maps]  # no modules of their own: the weights are named above
 
     def drop(self, outputs: Tensor) -> Tensor:
         """The encoder's outputs ``(B, T, D)`` as the output layer reads them: in training, thinned by dropout."""
@@ -145,12 +145,22 @@ class TokenHead(nn.Module):
     def forward(self, outputs: Tensor) -> Tensor:
         """Logits ``(B, T, V)`` of outputs ``(B, T, D)`` that went through ``drop``, in their dtype.
 
-        In evaluation each step's logits are the same bits however many steps are asked about at once: a stream says
+        In evaluation each step's logits have the same bits however many steps are asked about at once: a stream says
         what the whole text would have said.
         """
         B, T, D = outputs.shape
         rows = outputs.reshape(B * T, D)
-        if not self.training and len(rows) < _ROWS:  # BLAS takes another way for few rows, with other roundings
-            rows = F.pad(rows, (0, 0, 0, _ROWS - len(rows)))
-        logits = self.output(rows if self.project is None else self.project(rows))
-        return logits[: B * T].view(B, T, -1).to(outputs.dtype)
+        for each in self._maps:
+            rows = each.linear(rows) if self.training else each(rows)
+        return rows.view(B, T, -1).to(outputs.dtype)
+
+    def steps(self, B: int) -> Callable[[Tensor], Tensor]:
+        """``(B, D)`` to ``(B, V)``, again and again, with the weights as they are now, as in evaluation."""
+        maps = [each.steps(B) for each in self._maps]
+
+        def push(outputs: Tensor) -> Tensor:
+            for each in maps:
+                outputs = each(outputs)
+            return outputs
+
+        return push

@@ -86,6 +86,7 @@ class LanguageStream:
         self.batch_size = batch_size
         self._model = model
         self._encoder: Any = model.encoder.stream(batch_size)  # type: ignore[operator]
+        self._head = model.head.steps(batch_size)
 
     @torch.no_grad()
     def push(self, ids: Tensor) -> Tensor:
@@ -99,10 +100,7 @@ class LanguageStream:
                 f"push takes one token of each of {self.batch_size} texts, ids of shape ({self.batch_size},), "
                 f"not {tuple(ids.shape)}."
             )
-        model = self._model
-        outputs = self._encoder.push(model.embedding(ids.unsqueeze(1)).squeeze(1))
-        logits: Tensor = model.head(outputs.unsqueeze(1))
-        return logits.squeeze(1)
+        return self._head(self._encoder.push(self._model.embedding(ids.unsqueeze(1)).squeeze(1)))
 
     @torch.no_grad()
     def read(self, ids: Tensor) -> Tensor:
