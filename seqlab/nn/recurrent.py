@@ -96,6 +96,7 @@ class Recurrent(nn.Module):
         check_positive("input_size", input_size)
         self.input_size, self.dropout, self.residual = input_size, dropout, residual
         self.bidirectional, self.variational = bidirectional, variational
+        self.causal = not bidirectional
 
         def make(reads: int, units: int) -> nn.Module:
             made = cell(reads, units)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from seqlab.nn.reference import State
 from seqlab.nn.rows import Rows
-from seqlab.types import InputError
+from seqlab.types import InputError, States
 
 if TYPE_CHECKING:
     from seqlab.nn.recurrent import Recurrent
@@ -55,12 +55,7 @@ class Stream:
 
     def reset(self, row: int | None = None) -> None:
         """Forget everything, or what one row has read."""
-        fresh = tuple(tuple(torch.zeros_like(part) for part in each) for each in self.state)
-        if row is not None:
-            for each, old in zip(fresh, self.state, strict=True):
-                for zeros, part in zip(each, old, strict=True):
-                    zeros[:row], zeros[row + 1 :] = part[:row], part[row + 1 :]
-        self.state = fresh
+        self.state = forget(self.state, row)
 
     @torch.no_grad()
     def push(self, x: Tensor) -> Tensor:
@@ -83,3 +78,21 @@ class Stream:
                 outputs = steps.push(y)
             y = outputs + y if encoder.residual and k > 0 else outputs
         return y if y.dtype == x.dtype else y.to(x.dtype)
+
+
+def forget(state: States, row: int | None) -> States:
+    """A copy of ``state`` with zeros everywhere, or in one row of each ``(B, ...)``.
+
+    Raises:
+        InputError: there is no such row.
+    """
+    if row is None:
+        return tuple(tuple(torch.zeros_like(part) for part in each) for each in state)
+    B = state[0][0].shape[0]
+    if not 0 <= row < B:
+        raise InputError(f"there is no row {row} to forget: the stream's rows are 0 to {B - 1}")
+    kept = tuple(tuple(part.clone() for part in each) for each in state)
+    for each in kept:
+        for part in each:
+            part[row] = 0
+    return kept
