@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from seqlab.nn import BagOfWords, ConcatMLP, Convolution, Pooling, Recurrent
+from seqlab.nn.cells import CELLS
 from seqlab.nn.tcn import TCN
 from seqlab.types import Encoded, InputError
 
@@ -211,3 +212,90 @@ def test_wrong_inputs_are_refused(build):
         encoder(torch.cat((x, x), 2), n)
     with pytest.raises(InputError, match="length 9 of row 0"):
         encoder(x, torch.tensor([9, 3]))
+
+
+# Reading on: what a causal encoder owes besides --------------------------------------------------------------------
+
+WINDOWS = [[4, 4, 4, 4], [3, 0, 1, 3], [0, 0, 2, 0], [1, 0, 1, 1], [5, 5, 0, 2]]
+"""Lengths of four rows in windows read one after the other."""
+
+CAUSAL: dict[str, Callable[[], nn.Module]] = {
+    **{cell: lambda cell=cell: Recurrent(E, cell, 6, 2) for cell in CELLS},
+    "residual": lambda: Recurrent(E, "lstm", 6, 3, residual=True),
+    "many units": lambda: Recurrent(E, "lstm", 70),
+    "noise": lambda: Recurrent(E, "gru", 6, 2, dropout=0.2, state_dropout=0.2, zoneout=0.2),
+    "tcn": lambda: TCN(E, hidden_size=8, num_layers=3, kernel_size=3),
+}
+
+every_causal = pytest.mark.parametrize("name", CAUSAL)
+pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections")
+
+
+def assert_equal(found: torch.Tensor, wanted: torch.Tensor, exact: bool) -> None:
+    """To the bit where one loop reads step by step, whoever calls it; else up to rounding."""
+    torch.testing.assert_close(found, wanted, atol=0 if exact else 1e-5, rtol=0)
+
+
+def is_exact(encoder: nn.Module) -> bool:
+    """Whether compiled code runs every layer, which a stream has in its own form."""
+    return isinstance(encoder, Recurrent) and all(steps is not None for steps in encoder.stream()._steps)
+
+
+def join(windows: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the rows read in all windows together ``(B, T, E)``, and how many steps."""
+    rows = [
+        torch.cat([x[row, : lengths[row]] for x, lengths in zip(windows, WINDOWS, strict=True)]) for row in range(4)
+    ]
+    return nn.utils.rnn.pad_sequence(rows, batch_first=True), torch.tensor([len(row) for row in rows])
+
+
+def assert_same_state(found: Any, wanted: Any, exact: bool) -> None:
+    for mine, other in zip(found, wanted, strict=True):
+        for part, want in zip(mine, other, strict=True):
+            assert_equal(part, want, exact)
+
+
+@every_causal
+@pytest.mark.parametrize("graph", [True, False], ids=["graph", "no graph"])
+def test_reading_in_windows_is_reading_at_once(name, graph):
+    encoder = make(CAUSAL[name])
+    exact = is_exact(encoder)
+    windows = list(draw([5] * 20, 5)[0].view(5, 4, 5, E))
+    x, n = join(windows)
+    with torch.set_grad_enabled(graph):
+        whole = encoder(x, n)
+        state, outputs = None, []
+        for window, lengths in zip(windows, WINDOWS, strict=True):
+            encoded = encoder(window, torch.tensor(lengths), state)
+            before, state = state, tuple(tuple(part.detach() for part in each) for each in encoded.state)
+            for row in (row for row in range(4) if before is not None and lengths[row] == 0):
+                for mine, kept in zip(state, before, strict=True):
+                    assert all(torch.equal(part[row], old[row]) for part, old in zip(mine, kept, strict=True))
+            outputs.append(encoded.outputs)
+    both, _ = join(outputs)
+    assert encoder.causal
+    assert_equal(both, whole.outputs, exact)
+    assert_same_state(state, whole.state, exact)
+
+
+@every_causal
+def test_a_stream_is_reading_at_once(name):
+    encoder = make(CAUSAL[name])
+    exact = is_exact(encoder)
+    x, n = draw([9, 9, 9], 9)
+    whole, half = encoder(x, n), encoder(x[:, :5], n - 4)
+    cold, warm = encoder.stream(3), encoder.stream(3)
+    warm.state = half.state
+    steps = [cold.push(step) for step in x.unbind(1)]
+    assert_equal(torch.stack(steps, 1), whole.outputs, exact)
+    assert_equal(torch.stack([warm.push(step) for step in x[:, 5:].unbind(1)], 1), whole.outputs[:, 5:], exact)
+    for stream in (cold, warm):
+        assert_same_state(stream.state, whole.state, exact)
+    on, _ = draw([2, 2, 2], 2)
+    after = encoder(on, torch.tensor([2, 2, 2]), cold.state).outputs
+    assert_equal(torch.stack([cold.push(step) for step in on.unbind(1)], 1), after, exact)
+
+
+def test_what_reads_ahead_does_not_call_itself_causal():
+    for build in (ENCODERS["bow"], ENCODERS["mlp"], ENCODERS["cnn"], lambda: Recurrent(E, bidirectional=True)):
+        assert not getattr(build(), "causal", False)
