@@ -1,0 +1,277 @@
+"""Running text, ready to train on: read a source piece by piece, cut it by position, encode, cache."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from seqlab.data import cache
+from seqlab.text.pieces import groups, last_cut
+from seqlab.text.pipeline import TextPipeline, load_pipeline
+from seqlab.types import DataSpec, InputError, Tokens
+
+log = logging.getLogger(__name__)
+
+_PIECE = 1 << 20  # characters that are held at a time
+_LONGEST = 1 << 22  # likewise, where no white space lets them be cut
+_PARTS = {"train": "training", "val": "validation", "test": "test"}
+
+
+class CorpusSource(Protocol):
+    """Names running text; anything with these three is one."""
+
+    name: str
+
+    def digest(self) -> str:
+        """A digest of the files and of the options they are read with; cheap, for it is asked at every start."""
+        ...
+
+    def read(self) -> Iterator[tuple[bool, str]]:
+        """All text in order, in pieces of any size: whether a document begins with this piece, and the piece."""
+        ...
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Two or three encoded parts and what encoded them.
+
+    Attributes:
+        test: None where nothing was held out for it.
+        pipeline: fitted on ``train`` alone.
+        digest: sha256 of the contents (ids, documents, pipeline), wherever the files lie and whoever read them.
+    """
+
+    name: str
+    train: Tokens
+    val: Tokens
+    test: Tokens | None
+    pipeline: TextPipeline
+    digest: str
+
+    @property
+    def spec(self) -> DataSpec:
+        """The sizes that the model takes from the data."""
+        size = len(self.pipeline.tokens)
+        return DataSpec(
+            task="language_modeling", num_outputs=size, labels=(), vocab_size=size, pad_id=self.pipeline.pad_id
+        )
+
+
+def load_corpus(
+    source: CorpusSource,
+    pipeline: TextPipeline,
+    *,
+    val_fraction: float,
+    test_fraction: float,
+    cache_dir: str | Path | None,
+) -> Corpus:
+    """Read, cut and encode ``source``, or take the same from the token cache.
+
+    The parts follow one another: of ``n`` characters, the first ``int(n * (1 - val_fraction - test_fraction))`` train,
+    those up to ``int(n * (1 - test_fraction))`` validate, the rest tests. They are counted in characters whatever the
+    tokenizer, so that tokenizers can be compared; a document that lies across a cut is cut.
+
+    The text is read three times (count, learn, encode) and never held: what is in memory are a million characters, and
+    without ``cache_dir`` the ids, a byte each for up to 256 tokens, two up to 65,536. With it they are memory-mapped.
+
+    Args:
+        pipeline: not fitted yet; on a warm start the cached one is restored instead.
+        val_fraction: share of the characters that validates, in ``(0, 1)``.
+        test_fraction: share that tests, in ``[0, 1)``; 0 for no test part.
+        cache_dir: folder of the token caches (may be deleted at any time); None for no cache.
+
+    Raises:
+        InputError: the source cannot be read; fractions that leave nothing to train on; no text, or a part with fewer
+            than two tokens; an empty vocabulary.
+    """
+    ends = _fractions(val_fraction, test_fraction)
+    started = time.perf_counter()
+    key = cache.key_of(source.digest(), pipeline.config(), "corpus", val_fraction, test_fraction)
+    contents = None if cache_dir is None else cache.load(cache_dir, source.name, key)
+    if contents is not None:
+        pipeline = load_pipeline(contents.facts["pipeline"])
+    else:
+        contents = _build(source, pipeline, ends, cache_dir, key)
+    arrays = contents.arrays
+    parts = {part: Tokens(arrays[f"{part}.ids"], arrays[f"{part}.starts"]) for part in list(_PARTS)[: len(ends)]}
+    log.info(
+        "%s: %s tokens, %s tokens known (%.1f s)",
+        source.name,
+        ", ".join(f"{len(tokens):,} {_PARTS[part]}" for part, tokens in parts.items()),
+        f"{len(pipeline.tokens):,}",
+        time.perf_counter() - started,
+    )
+    return Corpus(source.name, parts["train"], parts["val"], parts.get("test"), pipeline, contents.digest)
+
+
+def _fractions(val_fraction: float, test_fraction: float) -> list[float]:
+    """Where the parts end, as shares of the text."""
+    if not 0 < val_fraction < 1:
+        raise InputError(f"val_fraction must lie between 0 and 1, not {val_fraction}.")
+    if not 0 <= test_fraction < 1:
+        raise InputError(f"test_fraction must be at least 0 and below 1, not {test_fraction}.")
+    # Rounded, for 1 - 0.05 - 0.05 is a little less than 0.9.
+    train, val = round(1 - val_fraction - test_fraction, 12), round(1 - test_fraction, 12)
+    if train <= 0:
+        raise InputError(
+            f"val_fraction={val_fraction} and test_fraction={test_fraction} leave nothing to train on: lower them."
+        )
+    return [train, val, 1.0] if test_fraction else [train, 1.0]
+
+
+def _build(
+    source: CorpusSource, pipeline: TextPipeline, shares: Sequence[float], cache_dir: str | Path | None, key: str
+) -> cache.Contents:
+    with _progress(source.name) as show:
+        total = 0
+        for _, text in source.read():
+            total += len(text)
+            show("reading", total, None)
+        if total == 0:
+            raise InputError(f"{source.name} holds no text.")
+        ends = [int(total * share) for share in shares]
+
+        def train() -> Iterator[str]:
+            done = 0
+            for part, _, text in _pieces(source, ends):
+                if part > 0:
+                    return
+                yield text
+                done += len(text)
+                show("learning the tokens of", done, ends[0])
+
+        pipeline.fit(train())
+        if cache_dir is not None:
+            try:
+                with cache.Draft(cache_dir, source.name, key) as draft:
+                    return _encode(source, pipeline, ends, draft, show)
+            except OSError as error:
+                cache.warn_unwritable(cache_dir, error)
+        return _encode(source, pipeline, ends, cache.Memory(), show)
+
+
+def _encode(
+    source: CorpusSource,
+    pipeline: TextPipeline,
+    ends: Sequence[int],
+    target: cache.Draft | cache.Memory,
+    show: Callable[[str, int, int | None], None],
+) -> cache.Contents:
+    size = len(pipeline.tokens)
+    dtype = np.dtype(np.uint8 if size <= 1 << 8 else np.uint16 if size <= 1 << 16 else np.int32)
+    writers = [_Writer(part, dtype, target) for part in list(_PARTS)[: len(ends)]]
+    done = 0
+    # Of each piece of a group, as it is made: its part, and whether a document begins.
+    parts, begins = array("b"), array("b")
+
+    def texts() -> Iterator[str]:
+        for part, begin, text in _pieces(source, ends):
+            parts.append(part)
+            begins.append(begin)
+            yield text
+
+    for group in groups(texts(), _PIECE):
+        encoded = pipeline.encode(group)
+        for part, writer in enumerate(writers):
+            rows = np.flatnonzero(np.array(parts) == part)  # contiguous, for the parts follow one another
+            if len(rows):
+                offsets = encoded.offsets[rows[0] : rows[-1] + 2]
+                opening = np.array(begins, dtype=bool)[rows]
+                writer.append(encoded.values[offsets[0] : offsets[-1]], (offsets[:-1] - offsets[0])[opening])
+        del parts[:], begins[:]
+        done += sum(map(len, group))
+        show("encoding", done, ends[-1])
+    for writer, first, end in zip(writers, (0, *ends), ends, strict=False):
+        writer.check(source.name, end - first)
+    return target.finish({"pipeline": pipeline.state_dict()})
+
+
+class _Writer:
+    """The ids of one part and where its documents begin, written as they come; documents without a token are none."""
+
+    def __init__(self, part: str, dtype: np.dtype[np.generic], target: cache.Draft | cache.Memory) -> None:
+        self._part, self._dtype, self._target = part, dtype, target
+        self._length = 0
+        self._open = True  # whether the next token begins a document
+
+    def append(self, ids: np.ndarray, begins: np.ndarray) -> None:
+        """Add ``ids``, of which those at ``begins`` are the first of a document (if any token follows)."""
+        end = self._length + len(ids)
+        starts = self._length + begins
+        if self._open:
+            starts = np.append(self._length, starts)
+        self._open = bool((starts == end).any())
+        self._target.append(f"{self._part}.ids", ids.astype(self._dtype))
+        self._target.append(f"{self._part}.starts", np.unique(starts[starts < end]).astype(np.int64))
+        self._length = end
+
+    def check(self, name: str, characters: int) -> None:
+        """Refuse a part too short to ask anything of."""
+        if self._length < 2:
+            more = "" if self._part == "train" else f" or raise {self._part}_fraction"
+            raise InputError(
+                f"the {_PARTS[self._part]} part of {name} has {self._length} token{'s' * (self._length != 1)} "
+                f"({characters} characters), but 2 are needed: bring a longer text{more}."
+            )
+
+
+def _pieces(source: CorpusSource, ends: Sequence[int]) -> Iterator[tuple[int, bool, str]]:
+    """Part, whether a document begins (or goes on from another part), and text: cut so that no token lies across."""
+    part = at = 0
+    held, opens = "", True
+    for begins, text in source.read():
+        if begins:
+            if held:
+                yield part, opens, held
+            held, opens = "", True
+        while text:
+            if part == len(ends):
+                raise InputError(f"{source.name} was changed while it was read: run again.")
+            room = ends[part] - at
+            now, text = text[:room], text[room:]
+            at += len(now)
+            held += now
+            if at == ends[part]:
+                if held:
+                    yield part, opens, held
+                held, opens, part = "", True, part + 1
+            elif len(held) >= _PIECE:
+                cut = last_cut(held) or (len(held) if len(held) >= _LONGEST else 0)
+                if cut:
+                    yield part, opens, held[:cut]
+                    held, opens = held[cut:], False
+    if held:
+        yield part, opens, held
+
+
+@contextmanager
+def _progress(name: str) -> Iterator[Callable[[str, int, int | None], None]]:
+    """A bar on standard error that goes when it is through, or a line every five seconds without a terminal."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(name, total=None)
+            yield lambda what, done, total: bar.update(task, description=f"{what} {name}", completed=done, total=total)
+        return
+    last = time.monotonic()
+
+    def line(what: str, done: int, total: int | None) -> None:
+        nonlocal last
+        if time.monotonic() - last >= 5:
+            last = time.monotonic()
+            of_total = "" if total is None else f" of {total / 1e6:.0f}"
+            print(f"{what} {name}: {done / 1e6:.0f}{of_total} million characters", file=sys.stderr, flush=True)
+
+    yield line

@@ -1,0 +1,128 @@
+import gzip
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqlab.data import textfile
+from seqlab.data.corpus import load_corpus
+from seqlab.data.textfile import Shakespeare, TextFile
+from seqlab.text import WordPipeline
+from seqlab.types import InputError
+
+DATA = Path(os.environ.get("SEQLAB_DATA", Path(__file__).parents[4] / "shared" / "data"))
+
+
+def documents_of(source):
+    found = []
+    for begins, text in source.read():
+        assert text
+        if begins:
+            found.append("")
+        found[-1] += text
+    return found
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.text(st.sampled_from("aé你\U0001f600\r\n\x0c|-")),
+    st.sampled_from([None, "\n", "--", "|", "-|-", "aa"]),
+    st.sampled_from(["utf-8", "utf-16", "utf-32-be", "gb18030"]),
+    st.integers(1, 5),
+    st.sampled_from(["text.txt", "text.txt.gz"]),
+)
+def test_documents_are_the_text_as_it_is(tmp_path_factory, text, separator, encoding, chunk, name):
+    path = tmp_path_factory.mktemp("text") / name
+    path.write_bytes((gzip.compress if name.endswith("gz") else bytes)(text.encode(encoding)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(textfile, "_CHUNK", chunk)
+        found = documents_of(TextFile(path, encoding, separator))
+    assert "".join(found) == text
+    if separator is None:
+        assert len(found) == bool(text)
+        return
+    ended = [part + separator for part in text.split(separator)]
+    assert found == [*ended[:-1], *([text.split(separator)[-1]] if text.split(separator)[-1] else [])]
+
+
+def test_a_byte_order_mark_is_no_text(tmp_path):
+    path = tmp_path / "a.txt"
+    for encoding in ("utf-8", "utf-16-le", "utf-16"):
+        path.write_bytes("\ufeff\ufeffé".encode(encoding) if encoding != "utf-16" else "\ufeffé".encode(encoding))
+        assert documents_of(TextFile(path, encoding)) == ["é" if encoding == "utf-16" else "\ufeffé"]
+
+
+def test_the_digest_is_of_bytes_and_options(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"one two")
+    first = TextFile(path).digest()
+    assert TextFile(path).digest() == first
+    others = {TextFile(path, "latin-1").digest(), TextFile(path, separator=" ").digest()}
+    path.write_bytes(b"one twO")
+    others.add(TextFile(path).digest())
+    assert len(others | {first}) == 4
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 1 << 20])
+def test_bytes_of_another_encoding_are_named_by_their_place(tmp_path, monkeypatch, chunk):
+    monkeypatch.setattr(textfile, "_CHUNK", chunk)
+    path = tmp_path / "a.txt"
+    path.write_bytes("née ".encode() + "né".encode("latin-1") + b" plus")
+    with pytest.raises(InputError, match=r"a.txt, byte 6 is not utf-8 text .*latin-1 or cp1252"):
+        documents_of(TextFile(path))
+    path.write_bytes(b"end\xe4")
+    with pytest.raises(InputError, match="byte 3 is not utf-8 text"):
+        documents_of(TextFile(path))
+
+
+def test_what_cannot_be_read_is_said_in_one_sentence(tmp_path):
+    missing = TextFile(tmp_path / "none.txt")
+    for ask in (missing.digest, lambda: list(missing.read()), TextFile(tmp_path).digest):
+        with pytest.raises(InputError, match=r"cannot read .*give the path of a text file"):
+            ask()
+    path = tmp_path / "a.txt.gz"
+    path.write_bytes(gzip.compress(b"some text " * 100)[:-20])
+    with pytest.raises(InputError, match="damaged or incomplete"):
+        list(TextFile(path).read())
+    path.write_bytes(b"no archive")
+    with pytest.raises(InputError, match=r"cannot read .*gz"):
+        list(TextFile(path).read())
+    with pytest.raises(InputError, match="no encoding 'utf-9'"):
+        TextFile(path, "utf-9")
+    with pytest.raises(InputError, match="separator is empty"):
+        TextFile(path, separator="")
+
+
+@pytest.mark.parametrize("place", ["tinyshakespeare.txt", "text/tinyshakespeare.txt"])
+def test_the_plays_are_found_where_they_lie(tmp_path, place):
+    path = tmp_path / place
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("To be", encoding="utf-8")
+    assert documents_of(Shakespeare(tmp_path, download=False)) == ["To be"]
+
+
+def test_the_plays_are_fetched_or_asked_for(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match=r"there is neither .*download http.* and put it at"):
+        Shakespeare(tmp_path, download=False).digest()
+
+    def fetch(url, path, digest):
+        assert (url, digest) == (textfile.URL, textfile.DIGEST)
+        path.write_text("fetched", encoding="utf-8")
+        return path
+
+    monkeypatch.setattr(textfile, "fetch", fetch)
+    assert documents_of(Shakespeare(tmp_path)) == ["fetched"]
+    assert (tmp_path / "tinyshakespeare.txt").exists()
+
+
+def test_the_plays_are_split_as_everybody_splits_them():
+    if not any((DATA / place).exists() for place in ("tinyshakespeare.txt", "text/tinyshakespeare.txt")):
+        pytest.skip(f"no tinyshakespeare.txt under {DATA}: set SEQLAB_DATA")
+    source = Shakespeare(DATA, download=False)
+    data = load_corpus(source, WordPipeline("char", None), val_fraction=0.1, test_fraction=0.0, cache_dir=None)
+    assert (len(data.train), len(data.val), data.spec.vocab_size) == (1_003_854, 111_540, 67)
+    text = data.pipeline.decode(data.train.ids) + data.pipeline.decode(data.val.ids)
+    assert f"sha256:{hashlib.sha256(text.encode()).hexdigest()}" == textfile.DIGEST
