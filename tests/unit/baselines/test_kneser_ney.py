@@ -179,11 +179,12 @@ def test_the_floor_is_the_unigram_s_and_the_model_s_of_the_chosen_order():
 
 def test_long_texts_are_cut_where_they_meet_and_the_log_says_so(monkeypatch, caplog):
     rng = np.random.default_rng(1)
-    train = tokens(rng.integers(0, V, 300), [0, 100, 250, 280])
-    test = tokens(rng.integers(0, V, 90), [0, 30, 50])
+    ids = np.where(rng.random(390) < 0.1, rng.integers(0, V, 390), np.tile([0, 0, 1, 1], 98)[:390])
+    train, test = tokens(ids[:300], [0, 100, 250, 280]), tokens(ids[300:], [0, 30, 50])
     monkeypatch.setattr(module, "MOST_TRAIN", 50)
     monkeypatch.setattr(module, "MOST_TEST", 40)
     near, begin = tokens(train.ids[250:], [0, 30]), tokens(test.ids[:40], [0, 30])
+    assert best_order(near, V, 3) == 3  # so that histories matter
     with caplog.at_level(logging.WARNING):
         cut = floor(train, test, V, order=3)
     assert [record.args for record in caplog.records] == [(50, 300), (40, 90)]
