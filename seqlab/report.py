@@ -20,8 +20,10 @@ from seqlab.engine.state import Result
 from seqlab.engine.tracker import Tracker
 from seqlab.insight.answers import answers_figure, position_figure
 from seqlab.insight.classification import confusion_figure, example_table, precision_recall_figure
-from seqlab.models import Model
+from seqlab.insight.language import position_loss_figure
+from seqlab.models import LanguageModel, Model
 from seqlab.tasks.classification import ClassificationMeter
+from seqlab.tasks.language_modeling import LanguageMeter
 from seqlab.tasks.regression import RegressionMeter
 from seqlab.tasks.tagging import TaggingMeter
 from seqlab.types import Task
@@ -36,7 +38,7 @@ def report(
     config: Mapping[str, Any],
     data: Data,
     task: Task,
-    model: Model,
+    model: Model | LanguageModel,
     runtime: Runtime,
     tracker: Tracker,
     result: Result,
@@ -45,17 +47,18 @@ def report(
     run_dir = tracker.run_dir
     best = checkpoint.load(run_dir / "best.pt")
     checkpoint.load_weights(model, best["model"])
-    split = "test" if config["test"] else "val"
+    split = "test" if config["test"] and data.test is not None else "val"
     loader = build.build_loader(config, getattr(data, split), data.spec.pad_id, shuffle=False)
     found = evaluate(model, loader, task, device=runtime.device, autocast=runtime.autocast())
     peak = peak_memory()
-    floor = build.build_floor(config, data) if config["floor"] else {}
+    floor = build.build_floor(config, data, split) if config["floor"] else {}
     params = sum(p.numel() for p in model.parameters())
     summary = {
         "task": config["task"]["name"],
         "data": config["data"]["name"],
         "model": config["model"]["name"],
         "monitor": task.monitor,
+        "headline": list(getattr(task, "headline", (task.monitor,))),
         "params": params,
         "seconds": result.seconds + result.eval_seconds + found.seconds,
         "train_seconds": result.seconds,
@@ -64,7 +67,7 @@ def report(
         "steps": result.steps,
         "best_step": result.best_step,
         "stopped_by": result.stopped_by,
-        "val": result.best_metrics,
+        "val": found.metrics if split == "val" else result.best_metrics,
         "test": found.metrics if split == "test" else {},
         "floor": floor,
         "tokens_per_second": result.tokens_per_second,
@@ -85,7 +88,7 @@ def report(
 def draw(
     config: Mapping[str, Any],
     data: Data,
-    model: Model,
+    model: Model | LanguageModel,
     tracker: Tracker,
     split: str,
     found: Evaluation,
@@ -101,6 +104,11 @@ def draw(
             tracker.figure(f"{split}/answers/{name}", figure, step)
     elif isinstance(meter, TaggingMeter):
         tracker.figure(f"{split}/by_position", position_figure(*meter.by_position), step)
+    elif isinstance(meter, LanguageMeter):
+        tracker.figure(f"{split}/by_position", position_loss_figure(*meter.by_position), step)
+        samples = build.build_samples(config, data, tracker)
+        if samples is not None and isinstance(model, LanguageModel):
+            print(samples.write(model, step))
     weight = getattr(model.embedding, "weight", None)
     if weight is not None and data.pipeline is not None:
         tracker.embedding("embedding", weight[:PROJECTED], data.pipeline.tokens[:PROJECTED], step)
@@ -137,11 +145,11 @@ def _without_targets(node: Mapping[str, Any]) -> dict[str, Any]:
 
 def show(summary: Mapping[str, Any]) -> None:
     """The result as a small table on standard output."""
-    monitor = summary["monitor"]
-    table = Table("", monitor, title=f"{summary['model']} on {summary['data']}")
-    table.add_row("validation", readable(summary["val"][monitor]))
+    names = summary["headline"]
+    table = Table("", *names, title=f"{summary['model']} on {summary['data']}")
+    table.add_row("validation", *(readable(summary["val"][name]) for name in names))
     if summary["test"]:
-        table.add_row("test", readable(summary["test"][monitor]), style="bold")
+        table.add_row("test", *(readable(summary["test"][name]) for name in names), style="bold")
     for name, value in summary["floor"].items():
         table.add_row(f"floor: {name.replace('_', ' ')}", readable(value), style="dim")
     console = Console()

@@ -39,7 +39,7 @@ def train(config: Mapping[str, Any]) -> Result:
     build.check_config(config)
     runtime = build.build_runtime(config)
     data = build.build_data(config)
-    task = build.build_task(config, data.spec)
+    task = build.build_task(config, data.spec, data.pipeline)
     tokens = () if data.pipeline is None else data.pipeline.tokens
     model = build.build_model(config, data.spec, tokens, data.train).to(runtime.device)
     optimizer = build.build_optimizer(config, model)
@@ -60,7 +60,8 @@ def train(config: Mapping[str, Any]) -> Result:
     try:
         trainer = Trainer(
             model, task, optimizer, schedule, train_loader, val_loader, build.build_settings(config),
-            runtime=runtime, tracker=tracker, progress=Progress(), run_dir=run_dir, extra=build.identity(config, data),
+            runtime=runtime, tracker=tracker, progress=Progress(), watch=build.build_samples(config, data, tracker),
+            run_dir=run_dir, extra=build.identity(config, data),
         )  # fmt: skip
         if resumed is not None:
             trainer.load_state_dict(resumed)

@@ -96,7 +96,7 @@ class Tokens:
 
 
 States = tuple[tuple[Tensor, ...], ...]
-"""A recurrent encoder's memory: for each layer and direction a tuple of ``(B, ...)``."""
+"""An encoder's memory of each row: for each layer and direction, or block, a tuple of ``(B, ...)``."""
 
 
 @dataclass(frozen=True)
@@ -179,8 +179,8 @@ class Encoded:
         final: ``(B, D)``: the summary at the last valid step (both directions' own last step when bidirectional);
             zero for an empty sequence.
         lengths: ``(B,)`` int64 on the CPU: how many positions of ``outputs`` count.
-        state: of a recurrent encoder, each row's memory after its last step, one tuple of ``(B, ...)`` for each layer
-            and direction; empty where there is none.
+        state: each row's memory after its last step, one tuple of ``(B, ...)`` for each layer and direction, or block;
+            empty where the encoder keeps none.
     """
 
     outputs: Tensor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
@@ -46,6 +46,8 @@ class Trainer:
         runtime: device and precision.
         tracker: takes the curves.
         progress: shows how far the run is.
+        watch: called with model and step after every step; it answers whether it did anything, whose time is then none
+            of training. It must leave weights, mode and global random states as they are.
         run_dir: where ``last.pt`` and ``best.pt`` go; None writes no file.
         extra: plain data that every checkpoint carries, such as config, vocabulary and labels.
     """
@@ -63,6 +65,7 @@ class Trainer:
         runtime: Runtime | None = None,
         tracker: Curves | None = None,
         progress: Progress | None = None,
+        watch: Callable[[nn.Module, int], bool] | None = None,
         run_dir: str | Path | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> None:
@@ -74,7 +77,7 @@ class Trainer:
         self.model = model.to(self.runtime.device)
         self.task, self.optimizer, self.schedule, self.settings = task, optimizer, schedule, settings
         self.train, self.val = train, val
-        self.tracker, self.progress = tracker, progress
+        self.tracker, self.progress, self.watch = tracker, progress, watch
         self.run_dir = None if run_dir is None else Path(run_dir)
         self.extra = dict(extra or {})
         self.state = State()
@@ -157,6 +160,8 @@ class Trainer:
                 self._report.log(s, self.optimizer)
             if s.seconds >= self._report.next_show:
                 self._report.show(s, settings.share_done(s, self._batches))
+            if self.watch is not None and self.watch(self.model, s.step):
+                self._since = time.perf_counter()
             if settings.eval_every is not None and s.step % settings.eval_every == 0:
                 self._evaluate()
             if s.seconds >= self._next_save or (settings.checkpoint_steps and s.step % settings.checkpoint_steps == 0):

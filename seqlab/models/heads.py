@@ -128,7 +128,7 @@ class TokenHead(nn.Module):
     ) -> None:
         super().__init__()
         check_share("dropout", dropout)
-        self.dropout, self.variational = dropout, variational
+        self.dropout, self.variational, self.tied = dropout, variational, tied is not None
         width = input_size if tied is None else tied.shape[1]
         self.project = nn.Linear(input_size, width, bias=False) if width != input_size else None
         self.output = nn.Linear(width, num_outputs)
@@ -136,6 +136,10 @@ class TokenHead(nn.Module):
             self.output.weight = tied
         maps = [self.output] if self.project is None else [self.project, self.output]
         self._maps = [RowwiseLinear(each) for each in maps]  # no modules of their own: the weights are named above
+
+    def extra_repr(self) -> str:
+        """Sizes, for ``print(model)`` and the summary."""
+        return f"{self._maps[0].linear.in_features}, {self.output.out_features}" + (", tied" if self.tied else "")
 
     def drop(self, outputs: Tensor) -> Tensor:
         """The encoder's outputs ``(B, T, D)`` as the output layer reads them: in training, thinned by dropout."""

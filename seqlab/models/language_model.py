@@ -64,6 +64,11 @@ class LanguageModel(nn.Module):
         dropped = self.head.drop(encoded.outputs)
         return Prediction(self.head(dropped), encoded, dropped)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.head.output.weight.device
+
     def stream(self, batch_size: int = 1) -> LanguageStream:
         """Read ``batch_size`` texts token by token, with the weights as they are now.
 
@@ -78,8 +83,9 @@ class LanguageModel(nn.Module):
 class LanguageStream:
     """Texts read in step, ``B`` of them: push a token, hear what may come next.
 
-    On the CPU in float32 every answer has the bits that ``LanguageModel.forward`` over the whole text would have there.
-    Many streams may be made of one model; each has its own state. Made by ``LanguageModel.stream``.
+    On the CPU in float32 every answer has the bits that ``LanguageModel.forward`` over the whole text would have there
+    (where the cells are compiled; a TCN's are equal up to rounding). Many streams may be made of one model; each has
+    its own state. Made by ``LanguageModel.stream``.
     """
 
     def __init__(self, model: LanguageModel, batch_size: int) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlab.models.embedding import Features
+from seqlab.models.language_model import LanguageModel
 from seqlab.models.model import Model
 from seqlab.types import Encoded
 
@@ -59,7 +60,7 @@ class Summary:
         return text.getvalue().rstrip("\n")
 
 
-def summarize(model: Model) -> Summary:
+def summarize(model: Model | LanguageModel) -> Summary:
     """Run the model once on two rows of id 0 and note what each layer answers.
 
     Every parameter is counted in exactly one row. The model's mode is left as it was and no random number is drawn.
@@ -84,11 +85,16 @@ def summarize(model: Model) -> Summary:
         model.train(training)
         for handle in handles:
             handle.remove()
-    rows = [Row(name, _kind(layer), shapes[name], _count(layer)) for name, layer in layers.items()]
+    counted: set[Tensor] = set()  # tied weights belong to the layer that has them first
+    rows = []
+    for name, layer in layers.items():
+        own = set(layer.parameters()) - counted
+        rows.append(Row(name, _kind(layer), shapes[name], sum(p.numel() for p in own)))
+        counted |= own
     return Summary(tuple(rows), _count(model), sum(p.numel() for p in model.parameters() if p.requires_grad))
 
 
-def _layers(model: Model) -> dict[str, nn.Module]:
+def _layers(model: Model | LanguageModel) -> dict[str, nn.Module]:
     """What gets a row: the embedding, the encoder or each layer of a stack, and the parts of the head."""
     layers: dict[str, nn.Module] = {"embedding": model.embedding}
     stack = getattr(model.encoder, "layers", None)
@@ -96,6 +102,8 @@ def _layers(model: Model) -> dict[str, nn.Module]:
         layers |= {f"encoder.layers.{name}": layer for name, layer in stack.named_children()}
     else:
         layers["encoder"] = model.encoder
+    if isinstance(model, LanguageModel):
+        return layers | {"head": model.head}
     layers |= {f"head.{name}": part for name, part in model.head.named_children()}
     if model.ngrams is not None:
         layers["ngrams"] = model.ngrams

@@ -13,7 +13,7 @@ _LEVELS = 1 << 16
 
 
 def dropout(x: Tensor, share: float, *, time: int, variational: bool) -> Tensor:
-    """``x`` with ``share`` of its numbers zero and the others scaled up, so that the mean stays (Srivastava et al. 2014).
+    """``x`` with ``share`` of its numbers zero, the others scaled up so that the mean stays (Srivastava et al. 2014).
 
     Args:
         x: has steps along dimension ``time``.

@@ -76,7 +76,8 @@ class LanguageModeling:
         total = each.sum()
         if model.training and (self.activation or self.temporal_activation):
             total = total + count * self._penalty(said, batch.lengths)
-        return Loss(total, count, logits, each.detach(), said.encoded.state)
+        state = () if batch.fresh is None else said.encoded.state  # gathered only where it is asked for
+        return Loss(total, count, logits, each.detach(), state)
 
     def _penalty(self, said: Any, lengths: Tensor) -> Tensor:
         """Both regularisers: means over the steps that count, so that padding weighs nothing."""

@@ -1,0 +1,34 @@
+"""From a config (plain Python) to objects: the only room that joins the others."""
+
+from seqlab.build.check import check_config
+from seqlab.build.data import Data, build_data, build_floor, build_loader, build_pipeline, check_same_data
+from seqlab.build.model import build_model
+from seqlab.build.training import (
+    build_optimizer,
+    build_runtime,
+    build_samples,
+    build_schedule,
+    build_settings,
+    build_task,
+    identity,
+    make_run_dir,
+)
+
+__all__ = [
+    "Data",
+    "build_data",
+    "build_floor",
+    "build_loader",
+    "build_model",
+    "build_optimizer",
+    "build_pipeline",
+    "build_runtime",
+    "build_samples",
+    "build_schedule",
+    "build_settings",
+    "build_task",
+    "check_config",
+    "check_same_data",
+    "identity",
+    "make_run_dir",
+]

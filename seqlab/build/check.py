@@ -1,0 +1,117 @@
+"""Every node of a config held against the signature it names, before any data is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+
+from seqlab import schema
+from seqlab.build.keys import (
+    BATCHING,
+    PARTS,
+    READING,
+    RUNTIME,
+    TASK_PARTS,
+    Config,
+    is_corpus,
+    is_text,
+    only,
+    source,
+    without,
+)
+from seqlab.build.training import build_settings
+from seqlab.data.arrays import ArrayLoader
+from seqlab.data.batching import BucketLoader
+from seqlab.engine.runtime import make_runtime
+from seqlab.engine.settings import Settings
+from seqlab.models import (
+    Embedding,
+    Model,
+    NgramReader,
+    check_causal,
+)
+from seqlab.samples import Samples
+from seqlab.types import InputError
+
+
+def check_config(config: Config) -> None:
+    """Hold every node against the signature it names, before any data is read.
+
+    Raises:
+        InputError: an unknown option or a value of the wrong type, named by its path.
+    """
+    data, model = config["data"], config["model"]
+    if not schema.accepts(config["seed"], int) or config["seed"] < 0:
+        raise InputError(f"seed must be a whole number from 0 up, not {config['seed']!r}.")
+    for key in ("test", "floor"):
+        if not schema.accepts(config[key], bool):
+            raise InputError(f"{key} must be true or false, not {config[key]!r}.")
+    _check_data(data)
+    _check_node("model", without(model, PARTS), ("input_size",))
+    with torch.device("meta"):  # what the encoder itself refuses, at no cost: nothing is allocated
+        encoder = schema.construct("model", without(model, PARTS), input_size=2)
+    if config["task"]["name"] == "language_modeling":
+        check_causal(encoder)
+    schema.check("model.embedding", Embedding, model["embedding"], ("vocab_size", "pad_id", "tokens"))
+    schema.check("model.head", _head_options, model["head"])
+    schema.check("model", Model, only(model, ("tail", "vote")), ("embedding", "encoder", "head", "ngrams"))
+    if model["ngrams"] is not None:
+        schema.check("model.ngrams", NgramReader, model["ngrams"], ("num_classes",))
+    _check_node("task", without(config["task"], TASK_PARTS), ("num_outputs", "labels", "blank", "characters"))
+    if config["task"].get("samples") is not None:
+        schema.check("task.samples", Samples, config["task"]["samples"], ("tracker", "pipeline"))
+    _check_node("optim", config["optim"], ("model",))
+    _check_node("schedule", config["schedule"], ("progress",))
+    schema.check("trainer", Settings, without(config["trainer"], RUNTIME))
+    schema.check("trainer", make_runtime, only(config["trainer"], RUNTIME))
+    schema.check("runtime", _runtime_options, config["runtime"])
+    build_settings(config)
+
+
+def _check_data(data: Config) -> None:
+    _check_node("data", source(data), ("cache_dir",))
+    if not is_text(data):
+        schema.check("data", ArrayLoader, only(data, BATCHING), ("part", "seed", "shuffle"))
+        return
+    _check_node("data.tokenizer", data["tokenizer"])
+    if is_corpus(data):
+        schema.check("data", _reading_options, only(data, READING))
+        for key in ("batch_size", "length", "eval_length"):
+            if data[key] < 1:
+                raise InputError(f"data.{key} must be at least 1, not {data[key]}.")
+        return
+    if not schema.accepts(data["val_fraction"], float) or not 0 < data["val_fraction"] < 1:
+        raise InputError(f"data.val_fraction must be a number between 0 and 1, not {data['val_fraction']!r}.")
+    schema.check("data", BucketLoader, only(data, BATCHING), ("split", "pad_id", "seed", "shuffle"))
+    if not schema.accepts(data["eval_max_length"], int | None):
+        raise InputError(f"data.eval_max_length must be a whole number or null, not {data['eval_max_length']!r}.")
+
+
+def _check_node(where: str, node: Config, provided: tuple[str, ...] = ()) -> None:
+    function = schema.locate(node.get("_target_"), where)
+    known = tuple(name for name in provided if name in schema.arguments(function))
+    schema.check(where, function, node, known)
+
+
+def _head_options(
+    pooling: str | Sequence[str] = "last", dropout: float = 0.0, variational: bool = False, tied: bool = False
+) -> None:
+    """The keys of ``model.head``, whatever the task takes of them."""
+
+
+def _reading_options(
+    batch_size: int,
+    length: int,
+    sampling: Literal["random", "sequential"],
+    reset: float,
+    eval_length: int,
+    val_fraction: float,
+    test_fraction: float,
+) -> None:
+    """``READING``, as a signature to check it against."""
+
+
+def _runtime_options(threads: int | None = None, tune: Literal["auto", "off"] = "auto") -> None:
+    """The keys of ``runtime``, as a signature to check them against."""

@@ -1,0 +1,87 @@
+"""Embedding, encoder and head, joined into what the data's task asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from seqlab import schema
+from seqlab.build.keys import (
+    PARTS,
+    Config,
+    only,
+    without,
+)
+from seqlab.data.synthetic import Part
+from seqlab.engine.runtime import seed_everything
+from seqlab.models import (
+    ClassificationHead,
+    Embedding,
+    Features,
+    LanguageModel,
+    Model,
+    NgramReader,
+    RegressionHead,
+    StepHead,
+    TokenHead,
+)
+from seqlab.nn import ConcatMLP
+from seqlab.types import DataSpec, InputError, Split, Tokens
+
+HEADS: dict[str, Callable[..., torch.nn.Module]] = {
+    "classification": ClassificationHead,
+    "regression": RegressionHead,
+    "tagging": StepHead,
+    "language_modeling": TokenHead,
+}
+"""What joins an encoder to each task."""
+
+
+def build_model(
+    config: Config, spec: DataSpec, tokens: Sequence[str] = (), train: Split | Part | Tokens | None = None
+) -> Model | LanguageModel:
+    """Embedding, encoder and head joined, initial weights drawn from ``seed``.
+
+    Args:
+        config: the whole config.
+        spec: sizes that the data knows.
+        tokens: names of the ids, for pre-trained vectors.
+        train: the part that a reader of n-grams counts; None where a checkpoint brings its counts.
+    """
+    node = config["model"]
+    seed_everything(config["seed"])
+    embedding: Embedding | Features
+    if spec.num_features:
+        embedding = Features(spec.num_features)
+    else:
+        embedding = Embedding(vocab_size=spec.vocab_size, pad_id=spec.pad_id, tokens=tokens, **node["embedding"])
+    encoder = schema.construct("model", without(node, PARTS), input_size=embedding.output_size)
+    if spec.task == "tagging" and isinstance(encoder, ConcatMLP):
+        raise InputError(
+            f"model={node['name']} answers one vector for a whole row, data of task=tagging asks at each step."
+        )
+    head_class = HEADS[spec.task]
+    options = only(node["head"], tuple(schema.arguments(head_class)))  # a label for every step needs no pooling
+    if spec.task == "language_modeling":
+        return LanguageModel(embedding, encoder, _token_head(node, embedding, encoder.output_size, spec.vocab_size))
+    head = head_class(input_size=encoder.output_size, num_outputs=spec.num_outputs, **options)
+    ngrams = None
+    if node["ngrams"] is not None:
+        if spec.task != "classification" or isinstance(train, Part | Tokens):
+            raise InputError(f"model={node['name']} counts words and classifies texts: choose another for this data.")
+        ngrams = NgramReader(num_classes=spec.num_outputs, **node["ngrams"])
+        if train is not None:
+            ngrams.fit(train)
+    return Model(embedding, encoder, head, ngrams, node["tail"], node["vote"])
+
+
+def _token_head(node: Config, embedding: Any, width: int, vocab_size: int) -> TokenHead:
+    if node["ngrams"] is not None or node["tail"] is not None:
+        raise InputError(f"model={node['name']} classifies texts: choose another for this data, such as model=lstm.")
+    head = node["head"]
+    if head["tied"] and embedding.weight is None:
+        raise InputError("model.head.tied=true shares the embedding's weights, and one-hot vectors have none.")
+    tied = embedding.weight if head["tied"] else None
+    return TokenHead(width, vocab_size, head["dropout"], head["variational"], tied)

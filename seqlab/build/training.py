@@ -1,0 +1,125 @@
+"""What a training works with besides data and model, and the folder that it leaves."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+
+from seqlab import schema
+from seqlab.build.data import Data
+from seqlab.build.keys import (
+    RUNTIME,
+    TASK_PARTS,
+    Config,
+    without,
+)
+from seqlab.data.corpus import Corpus
+from seqlab.engine.runtime import Runtime, make_runtime, tune_allocator, tune_products
+from seqlab.engine.settings import Settings
+from seqlab.engine.tracker import Tracker
+from seqlab.samples import Samples
+from seqlab.text.pipeline import TextPipeline
+from seqlab.types import DataSpec, InputError, Task
+
+
+def build_task(config: Config, spec: DataSpec, pipeline: TextPipeline | None = None) -> Task:
+    """Loss and metrics."""
+    node = without(config["task"], TASK_PARTS)
+    known = {
+        "num_outputs": spec.num_outputs,
+        "labels": spec.labels,
+        "blank": spec.blank,
+        "characters": None if pipeline is None else pipeline.characters,
+    }
+    taken = schema.arguments(schema.locate(node.get("_target_"), "task"))
+    return schema.construct("task", node, **{name: value for name, value in known.items() if name in taken})
+
+
+def build_samples(config: Config, data: Data, tracker: Tracker) -> Samples | None:
+    """What writes texts into TensorBoard while a language model learns; None where there is nothing to write."""
+    if not isinstance(data, Corpus) or config["task"]["samples"] is None:
+        return None
+    return Samples(tracker, data.pipeline, **config["task"]["samples"])
+
+
+def build_runtime(config: Config) -> Runtime:
+    """Device and precision, with the process itself set up: threads, the C allocator, matrix products."""
+    settings = config["runtime"]
+    if settings["threads"] is not None:
+        torch.set_num_threads(settings["threads"])
+    runtime = make_runtime(config["trainer"]["device"], config["trainer"]["precision"])
+    if settings["tune"] == "auto":
+        tune_allocator()
+        if runtime == Runtime():  # float32 on the CPU: bfloat16 products are oneDNN's already
+            tune_products()
+    return runtime
+
+
+def build_schedule(config: Config) -> Any:
+    """Progress in ``[0, 1]`` -> factor of the learning rate: a function with its options, or an object with a state."""
+    node = config["schedule"]
+    function = schema.locate(node["_target_"], "schedule")
+    if "progress" not in schema.arguments(function):
+        return schema.construct("schedule", node)
+    return partial(function, **without(node, ("_target_",)))
+
+
+def build_optimizer(config: Config, model: torch.nn.Module) -> Optimizer:
+    """The optimiser; ``model`` stands on its device already, which decides whether there is a fused form."""
+    return schema.construct("optim", config["optim"], model=model)
+
+
+def build_settings(config: Config) -> Settings:
+    """Limits, clipping, when to look and when to save."""
+    return Settings(**without(config["trainer"], RUNTIME))
+
+
+def identity(config: Config, data: Data) -> dict[str, Any]:
+    """What a checkpoint carries besides weights, so that it can be used and continued from its folder alone."""
+    return {
+        "config": dict(config),
+        "pipeline": None if data.pipeline is None else data.pipeline.state_dict(),
+        "spec": {**asdict(data.spec), "labels": list(data.spec.labels)},
+        "digest": data.digest,
+    }
+
+
+def make_run_dir(config: Config) -> Path:
+    """Make the run folder, atomically: two runs that start in one instant get two folders.
+
+    Raises:
+        InputError: it exists already (``run_dir``), or cannot be made.
+    """
+    try:
+        if config["run_dir"] is not None:
+            chosen = Path(config["run_dir"])
+            chosen.mkdir(parents=True)
+            return chosen
+        parent = Path(config["runs"]) / config["data"]["name"] / config["model"]["name"]
+        parent.mkdir(parents=True, exist_ok=True)
+        stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+        for number in range(1, 10_000):
+            run_dir = parent / f"{stamp}-{number}"
+            try:
+                run_dir.mkdir()
+            except FileExistsError:
+                continue
+            return run_dir
+        raise InputError(f"{parent} holds 9,999 runs of this second already.")
+    except FileExistsError as error:
+        raise InputError(
+            f"run_dir={config['run_dir']} exists already: name a new folder, or continue it with "
+            f"resume={config['run_dir']}."
+        ) from error
+    except OSError as error:
+        where = config["run_dir"] or config["runs"]
+        raise InputError(
+            f"No run folder can be made under {where}: {error.strerror}; choose another with runs=FOLDER "
+            "or run_dir=FOLDER."
+        ) from error
