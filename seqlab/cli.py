@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,6 +16,10 @@ from rich.table import Column, Table
 
 from seqlab.engine.progress import readable
 from seqlab.errors import InputError, one_sentence
+
+if TYPE_CHECKING:
+    from seqlab.decode import Sampling
+    from seqlab.run import Run
 
 app = typer.Typer(
     help="Recurrent networks over sequences: train one, then ask its run folder.",
@@ -28,6 +35,8 @@ Trust = Annotated[bool, typer.Option("--trust", help="Also run code outside seql
 def main() -> None:
     """Entry point of the installed command; ``seqlab train ...`` is ``python train.py ...``."""
     sys.path.append(str(Path.cwd()))  # cells and sources of a person's own; last, so that they hide nothing
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a model may write what the terminal cannot show
     if sys.argv[1:2] == ["train"]:
         from seqlab import train
 
@@ -47,7 +56,7 @@ def train_command() -> None:
 @app.command()
 def evaluate(
     run: RunDir,
-    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    split: Annotated[str | None, typer.Option(help="train, val or test; by default test, else val.")] = None,
     device: Device = "auto",
     trust: Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
@@ -55,11 +64,12 @@ def evaluate(
     """Measure a run's best weights on one part of its dataset."""
     from seqlab.run import Run
 
-    metrics = Run(run, device, trust).evaluate(split)
+    opened = Run(run, device, trust)
+    metrics = opened.evaluate(split)
     if as_json:
         print(json.dumps(metrics))
         return
-    table = Table("metric", "value", title=f"{run} on {split}")
+    table = Table("metric", "value", title=f"{run} on {split or opened.last_split}")
     for name, value in metrics.items():
         table.add_row(name, readable(value))
     Console().print(table)
@@ -93,6 +103,62 @@ def predict(
 
 
 @app.command()
+def generate(
+    run: RunDir,
+    prompt: Annotated[str | None, typer.Option(help="What to go on from; - reads all of standard input.")] = None,
+    length: Annotated[int, typer.Option(help="Tokens to write: characters, words or byte pairs.")] = 400,
+    temperature: Annotated[float, typer.Option(help="Below 1 plays safe, above 1 dares more.")] = 1.0,
+    top_k: Annotated[int | None, typer.Option(help="Draw from so many of the most probable tokens.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Draw from the most probable tokens of this share.")] = None,
+    greedy: Annotated[bool, typer.Option("--greedy", help="Always take the most probable token.")] = False,
+    stop: Annotated[str | None, typer.Option(help="End right before this text.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed writes the same text.")] = 0,
+    samples: Annotated[int, typer.Option(help="How many texts; the next one's seed is one higher.")] = 1,
+    stream: Annotated[
+        bool | None, typer.Option(help="Show text while it is made; on a terminal that is the default.")
+    ] = None,
+    interactive: Annotated[bool, typer.Option("--interactive", "-i", help="Take turns; :help there says how.")] = False,
+    device: Device = "auto",
+    trust: Trust = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a text.")] = False,
+) -> None:
+    """Let a language model write: `seqlab generate RUN --prompt "The quick br" --length 388`.
+
+    The prompt and what follows go to standard output. What the model never saw of the prompt is read as unknown.
+    """
+    from seqlab.decode import Sampling
+    from seqlab.run import Run
+
+    sampling = Sampling(temperature, top_k, top_p, greedy)
+    if samples < 1:
+        raise InputError(f"--samples {samples} writes nothing: give 1 or more.")
+    if as_json and (stream or interactive):
+        raise InputError("--json gives whole texts: leave --stream and --interactive away.")
+    if interactive and (samples > 1 or prompt == "-"):
+        raise InputError("--interactive goes on with one text, and reads lines: leave --samples and --prompt - away.")
+    if prompt is None and not interactive:
+        raise InputError("There is no prompt to go on from: give --prompt TEXT, or --interactive.")
+    opened = Run(run, device, trust)
+    if interactive:
+        _take_turns(opened, sampling, seed, prompt, length, stop)
+        return
+    text = sys.stdin.read() if prompt == "-" else prompt or ""
+    for each in range(seed, seed + samples):
+        pieces = opened.writer(sampling, each).write(text, length, stop)
+        if each == seed:
+            _name_unknown(opened, text)
+        if as_json:
+            print(json.dumps({"prompt": text, "text": "".join(pieces), "seed": each}, ensure_ascii=False))
+            continue
+        if samples > 1:
+            print(f"--- seed {each}")
+        if sys.stdout.isatty() if stream is None else stream:
+            _show(chain([text], pieces))
+        else:
+            print(text + "".join(pieces))
+
+
+@app.command()
 def runs(
     folder: Annotated[Path, typer.Argument(help="Where run folders are.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
@@ -107,7 +173,8 @@ def runs(
         return
     table = Table(Column("run", overflow="fold"), "val", "test", "floor", "seconds", "params", "seed")
     for summary in summaries:
-        floor = max(summary["floor"].values(), default=None) if summary.get("floor") else None
+        best = max if summary["monitor"] == "accuracy" else min  # all else that is monitored is a loss
+        floor = best(summary["floor"].values()) if summary.get("floor") else None
         table.add_row(
             summary["run"],
             *(_number(summary.get(split, {}).get(summary["monitor"])) for split in ("val", "test")),
@@ -117,6 +184,58 @@ def runs(
             str(summary["seed"]),
         )
     Console().print(table)
+
+
+TURNS = """\
+A line is read on from where the text is, and the model writes on behind it; an empty line lets it go on.
+A line break is read only where a line ends in \\.   :reset forgets the text, :quit (or the end of input) ends."""
+
+
+def _take_turns(run: Run, sampling: Sampling, seed: int, prompt: str | None, length: int, stop: str | None) -> None:
+    """A text that a person and the model write in turns."""
+    writer = run.writer(sampling, seed)
+    for line in _lines(prompt):
+        if line == ":quit":
+            return
+        if line == ":reset":
+            writer.reset()
+        elif line == ":help":
+            print(TURNS)
+        else:
+            text = line[:-1] + "\n" if line.endswith("\\") else line
+            try:
+                pieces = writer.write(text, length, stop)
+                _name_unknown(run, text)
+                _show(pieces)
+            except InputError as error:  # a slip is no reason to lose the text
+                print(f"error: {error}", file=sys.stderr)
+            except KeyboardInterrupt:  # enough of this turn
+                print()
+
+
+def _lines(first: str | None) -> Iterator[str]:
+    """``first``, if any, then what is typed."""
+    if first is not None:
+        yield first
+    while True:
+        try:
+            yield input("> " if sys.stdin.isatty() else "")
+        except EOFError:
+            return
+
+
+def _name_unknown(run: Run, text: str) -> None:
+    from seqlab.decode import unknown
+
+    if run.pipeline is not None and (sentence := unknown(run.pipeline, text)):
+        print(f"warning: {sentence}", file=sys.stderr)
+
+
+def _show(pieces: Iterable[str]) -> None:
+    """Each piece as it comes."""
+    for piece in pieces:
+        print(piece, end="", flush=True)
+    print()
 
 
 def _summary(path: Path) -> dict[str, Any]:

@@ -1,8 +1,10 @@
-"""A run folder, opened: measure its best weights or ask them about new text. Nothing else is needed but the folder."""
+"""A run folder, opened: measure its best weights, ask them about text, let them write. Only the folder is needed."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,11 @@ import numpy as np
 import torch
 
 from seqlab import build
+from seqlab.decode import Sampling, Writer, unknown
 from seqlab.engine import checkpoint
 from seqlab.engine.evaluate import evaluate
 from seqlab.engine.runtime import make_runtime
+from seqlab.models import LanguageModel
 from seqlab.schema import did_you_mean
 from seqlab.text.pipeline import load_pipeline
 from seqlab.types import DataSpec, InputError, Split
@@ -54,20 +58,37 @@ class Run:
         checkpoint.load_weights(self.model, saved["model"])
         self.runtime = make_runtime(device, self.config["trainer"]["precision"])
         self.model.to(self.runtime.device).eval()
-        self.task = build.build_task(self.config, self.spec)
+        self.task = build.build_task(self.config, self.spec, self.pipeline)
 
-    def evaluate(self, split: str = "test") -> dict[str, float]:
-        """Metrics of the best weights on one part of the run's own dataset.
+    @cached_property
+    def data(self) -> build.Data:
+        """The run's own dataset, read when it is first asked for.
 
         Raises:
-            InputError: unknown part, or the dataset is no longer what the run was trained on.
+            InputError: it is no longer what the run was trained on.
         """
-        if split not in SPLITS:
-            raise InputError(f"There is no part '{split}'{did_you_mean(split, SPLITS)}")
         data = build.build_data(self.config)
         pipeline = None if self.pipeline is None else self.pipeline.state_dict()
         build.check_same_data({"digest": self.digest, "pipeline": pipeline}, data)
-        loader = build.build_loader(self.config, getattr(data, split), self.spec.pad_id, shuffle=False)
+        return data
+
+    @property
+    def last_split(self) -> str:
+        """``test``, or ``val`` where the dataset has no test part."""
+        return "val" if self.data.test is None else "test"
+
+    def evaluate(self, split: str | None = None) -> dict[str, float]:
+        """Metrics of the best weights on one part of the run's own dataset; by default on its ``last_split``.
+
+        Raises:
+            InputError: unknown part, one that the dataset has not, or it is no longer what the run was trained on.
+        """
+        if split is not None and split not in SPLITS:
+            raise InputError(f"There is no part '{split}'{did_you_mean(split, SPLITS)}")
+        part = getattr(self.data, split or self.last_split)
+        if part is None:
+            raise InputError(f"data={self.config['data']['name']} has no part '{split}': measure on val.")
+        loader = build.build_loader(self.config, part, self.spec.pad_id, shuffle=False)
         found = evaluate(self.model, loader, self.task, device=self.runtime.device, autocast=self.runtime.autocast())
         return found.metrics
 
@@ -98,6 +119,51 @@ class Run:
                         "probabilities": dict(zip(self.labels, probabilities, strict=True)),
                     }
         return answers
+
+    def writer(self, sampling: Sampling | None = None, seed: int = 0) -> Writer:
+        """What writes text with a language model, piece by piece, and goes on where it ended.
+
+        It computes in float32 whatever the run was trained in, so that a seed gives the same text every time.
+
+        Args:
+            sampling: how tokens are drawn.
+            seed: of the writer's own chance.
+
+        Raises:
+            InputError: the run is no language model, or an argument is out of range.
+        """
+        if self.pipeline is None or not isinstance(self.model, LanguageModel):
+            raise InputError(
+                f"{self.path} was trained on data={self.config['data']['name']} and writes no text: name the run of a "
+                "language model, such as model=lstm data=verses trains."
+            )
+        return Writer(self.model.stream(), self.pipeline, sampling, seed, self.runtime.device)
+
+    def generate(
+        self,
+        prompt: str,
+        length: int = 400,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        greedy: bool = False,
+        stop: str | None = None,
+        seed: int = 0,
+    ) -> str:
+        """What the model writes behind ``prompt``: ``length`` tokens, or up to right before ``stop``.
+
+        The same arguments give the same text. See ``decode.Sampling`` for the others; ``writer`` gives text out while
+        it is made. What the vocabulary does not know of the prompt is read as unknown, with a warning.
+
+        Raises:
+            InputError: the run is no language model, an empty prompt, or an argument is out of range.
+        """
+        writer = self.writer(Sampling(temperature, top_k, top_p, greedy), seed)
+        pieces = writer.write(prompt, length, stop)
+        if self.pipeline is not None and (sentence := unknown(self.pipeline, prompt)):
+            warnings.warn(sentence, stacklevel=2)
+        return "".join(pieces)
 
 
 def _refuse_foreign(config: Mapping[str, Any]) -> None:

@@ -161,3 +161,16 @@ def test_a_resume_with_another_model_shows_the_difference(run_dir, home):
 def test_help_is_quick_for_it_leaves_torch_alone(home):
     code = "import sys, seqlab.cli, seqlab.train; assert 'torch' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0
+
+
+@pytest.mark.parametrize(("monitor", "floor"), [("accuracy", "0.7"), ("cold_256_loss", "0.5")])
+def test_runs_shows_the_best_floor_whichever_way_is_better(invoke, tmp_path, monitor, floor):
+    summary = {
+        "monitor": monitor, "val": {monitor: 0.25}, "test": {}, "floor": {"a": 0.7, "b": 0.5}, "seconds": 1.0,
+        "params": 10, "seed": 0,
+    }  # fmt: skip
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    answer = invoke("runs", tmp_path)
+    assert answer.exit_code == 0, answer.output
+    assert floor in answer.stdout
+    assert not any(other in answer.stdout for other in {"0.7", "0.5"} - {floor})
