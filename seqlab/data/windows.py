@@ -7,7 +7,8 @@ The two ways are those of Zhang et al., "Dive into Deep Learning", ch. 9.3, but 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import mmap
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain, islice
 
@@ -17,6 +18,8 @@ import torch
 from seqlab.types import Batch, InputError, Loader, Tokens
 
 _BLOCK = 4096  # batches laid out at a time
+_LARGE = 1 << 27  # bytes of a map that had better not stay in memory
+_RELEASE = 16  # batches, between giving pages back
 
 
 class _Windows:
@@ -110,7 +113,9 @@ class WindowLoader:
         order = np.arange(rows, dtype=np.int32 if rows < 1 << 31 else np.int64)
         if self._shuffle:
             generator.shuffle(order)
-        for first in range(start * self._batch_size, rows, self._batch_size):
+        release = _releaser(self._ids)
+        for number, first in enumerate(range(start * self._batch_size, rows, self._batch_size)):
+            release(number)
             starts, lengths, _ = windows.spans(order[first : first + self._batch_size])
             yield _batch(self._ids, starts, lengths, self._width, self._pad_id)
 
@@ -192,7 +197,9 @@ class LaneLoader:
         bits = np.random.PCG64([self._seed, epoch])
         bits.advance(start * lanes)  # as far as the batches before would have drawn
         generator = np.random.Generator(bits)
+        release = _releaser(self._ids)
         for number in range(start, len(self)):
+            release(number)
             starts, lengths, fresh = self._spans(number)
             if self._reset:
                 fresh |= (generator.random(lanes) < self._reset) & (lengths > 0)
@@ -247,6 +254,21 @@ def _bounds(tokens: Tokens, batch_size: int, length: int, seed: int) -> np.ndarr
             "predict: bring a longer text."
         )
     return np.unique(np.append(tokens.resets, len(tokens) - 1))
+
+
+def _releaser(ids: np.ndarray) -> Callable[[int], None]:
+    """What gives the pages of a large file that is mapped back now and then: they stay in the system's cache.
+
+    Around each page that is read the system maps a hundred others that it has at hand, and counts them all as ours.
+    """
+    found: object = ids
+    while isinstance(found, np.ndarray) and not isinstance(found, np.memmap):
+        found = found.base
+    advice = getattr(mmap, "MADV_DONTNEED", None)  # not everywhere
+    file = found.base if isinstance(found, np.memmap) and found.mode == "r" else None
+    if advice is None or not isinstance(file, mmap.mmap) or ids.nbytes < _LARGE:
+        return lambda number: None
+    return lambda number: file.madvise(advice) if number % _RELEASE == 0 else None
 
 
 def _batch(

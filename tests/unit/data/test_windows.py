@@ -6,6 +6,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from seqlab.data import windows
 from seqlab.data.windows import ChainLoader, LaneLoader, WindowLoader
 from seqlab.types import InputError, Tokens
 
@@ -179,6 +180,20 @@ def test_small_ids_are_read_from_a_map(tmp_path):
     mapped = Tokens(np.load(tmp_path / "ids.npy", mmap_mode="r"), tokens.starts)
     assert_same(list(WindowLoader(mapped, length=7).epoch(0)), list(WindowLoader(tokens, length=7).epoch(0)))
     assert_same(list(LaneLoader(mapped, length=7).epoch(0)), list(LaneLoader(tokens, length=7).epoch(0)))
+
+
+def test_pages_of_a_large_map_are_given_back_and_read_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(windows, "_LARGE", 1)
+    monkeypatch.setattr(windows, "_RELEASE", 2)
+    tokens = make_tokens([3000])
+    np.save(tmp_path / "ids.npy", tokens.ids)
+    mapped = Tokens(np.asarray(np.load(tmp_path / "ids.npy", mmap_mode="r")), tokens.starts)
+    assert_same(list(WindowLoader(mapped, length=9).epoch(0)), list(WindowLoader(tokens, length=9).epoch(0)))
+    assert_same(list(LaneLoader(mapped, length=9).epoch(0)), list(LaneLoader(tokens, length=9).epoch(0)))
+    # What was changed in a private copy of the file is in memory alone.
+    changed = np.load(tmp_path / "ids.npy", mmap_mode="c")
+    changed[:] = 7
+    assert all((batch.inputs == 7).all() for batch in LaneLoader(Tokens(changed, tokens.starts), batch_size=1).epoch(0))
 
 
 def test_a_chain_reads_one_loader_after_the_other():
