@@ -24,6 +24,7 @@ from seqlab.build.keys import (
 from seqlab.build.training import build_settings
 from seqlab.data.arrays import ArrayLoader
 from seqlab.data.batching import BucketLoader
+from seqlab.decode import Sampling
 from seqlab.engine.runtime import make_runtime
 from seqlab.engine.settings import Settings
 from seqlab.models import (
@@ -48,6 +49,11 @@ def check_config(config: Config) -> None:
     for key in ("test", "floor"):
         if not schema.accepts(config[key], bool):
             raise InputError(f"{key} must be true or false, not {config[key]!r}.")
+    if is_corpus(data) != (config["task"]["name"] == "language_modeling"):
+        raise InputError(
+            f"data={data['name']} and task={config['task']['name']} do not fit each other: leave task= away, the dataset "
+            "brings its own."
+        )
     _check_data(data)
     _check_node("model", without(model, PARTS), ("input_size",))
     with torch.device("meta"):  # what the encoder itself refuses, at no cost: nothing is allocated
@@ -60,8 +66,9 @@ def check_config(config: Config) -> None:
     if model["ngrams"] is not None:
         schema.check("model.ngrams", NgramReader, model["ngrams"], ("num_classes",))
     _check_node("task", without(config["task"], TASK_PARTS), ("num_outputs", "labels", "blank", "characters"))
-    if config["task"].get("samples") is not None:
-        schema.check("task.samples", Samples, config["task"]["samples"], ("tracker", "pipeline"))
+    if (samples := config["task"].get("samples")) is not None:
+        schema.check("task.samples", Samples, samples, ("tracker", "pipeline"))
+        Sampling(**only(samples, tuple(schema.arguments(Sampling))))
     _check_node("optim", config["optim"], ("model",))
     _check_node("schedule", config["schedule"], ("progress",))
     schema.check("trainer", Settings, without(config["trainer"], RUNTIME))
