@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqlab.decode import Decoder, Sampling, Writer, generate, unknown, until
@@ -104,6 +104,7 @@ def test_only_what_is_kept_has_a_probability(sampling, support):
     torch.testing.assert_close(probabilities[kept], whole / whole.sum())
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(-30, 30), min_size=2, max_size=30),
     st.integers(1, 30),
@@ -207,6 +208,7 @@ def assert_pieces_join_to_the_whole(pipeline, ids):
     assert given + decoder.flush() == pipeline.decode(ids)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40), st.data())
 def test_characters_come_at_once(text, data):
     pipeline = characters("ab '(" + text)
@@ -220,6 +222,7 @@ MARKS = ["don", "t", "it", "s", "'", "(", ")", ".", ",", "!", "?", "über", "<un
 
 
 @pytest.mark.parametrize("tokenizer", ["basic_english", "whitespace"])
+@settings(deadline=None)
 @given(data=st.data())
 def test_words_are_spaced_as_in_the_whole_text(tokenizer, data):
     pipeline = WordPipeline(tokenizer, None)
@@ -240,11 +243,13 @@ BYTES = BPEPipeline(300, lowercase=False)
 BYTES.fit_encode(["the € and the 😀 and the ü and the 日本 of the world"] * 4)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, len(BYTES.tokens) - 1), max_size=40))
 def test_any_run_of_bytes_joins_to_the_whole(ids):
     assert_pieces_join_to_the_whole(BYTES, ids)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_bytes_of_any_text_join_to_the_whole_and_no_broken_character_shows(text):
     ids = BYTES.encode([text])[0].tolist()
@@ -285,6 +290,7 @@ def test_text_behind_a_context_is_spaced_as_if_the_context_were_there():
 # ---- stops
 
 
+@settings(deadline=None)
 @given(st.lists(st.text("ab\n", max_size=4), max_size=12), st.text("ab\n", min_size=1, max_size=4))
 def test_a_text_ends_right_before_the_stop_wherever_pieces_are_cut(pieces, stop):
     text = "".join(pieces)

@@ -136,7 +136,7 @@ def test_subwords_and_words_are_written_too(home, tokenizer):
 
 def test_the_default_part_is_the_last_one_that_the_data_has(home, run):
     assert run.last_split == "val"
-    assert run.evaluate() == run.evaluate("val")
+    assert run.evaluate() == run.evaluate("val") == json.loads((run.path / "summary.json").read_text())["val"]
     with pytest.raises(InputError, match="data=text has no part 'test': measure on val"):
         run.evaluate("test")
     tested = Run(trained_to_write(home, "tested", "data.test_fraction=0.1"), device="cpu")
