@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import platform
 import random
 import sys
@@ -65,14 +66,16 @@ def resolve_device(name: str = "auto") -> torch.device:
 
 
 def resolve_precision(name: str, device: torch.device) -> str:
-    """``auto`` is bf16 where the processor computes in it natively and a small LSTM really runs, else fp32.
+    """``auto`` is bf16 where the processor computes in it natively, gains by it, and a small LSTM runs; else fp32.
 
-    Autocast on CPUs differs by layer and by processor, so the question is put to the machine. fp16 is for CUDA.
+    Autocast on CPUs differs by layer and by processor, so the question is put to the machine: a product is timed in
+    both. fp16 is for CUDA.
     """
     if name not in PRECISIONS:
         raise InputError(f"trainer.precision is {name!r}; choose one of {', '.join(PRECISIONS)}.")
     if name == "auto":
-        return "bf16" if _native_bf16(device) and _lstm_runs(device.type, torch.bfloat16) else "fp32"
+        gains = device.type != "cpu" or _bf16_gains()
+        return "bf16" if _native_bf16(device) and gains and _lstm_runs(device.type, torch.bfloat16) else "fp32"
     if name == "fp16" and device.type != "cuda":
         raise InputError(f"trainer.precision=fp16 needs a CUDA device, this is {device.type}; choose bf16 or fp32.")
     if name == "bf16" and not _lstm_runs(device.type, torch.bfloat16):
@@ -224,6 +227,26 @@ def _native_bf16(device: torch.device) -> bool:
         probes = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
         return any(probe() for probe in probes if probe is not None)
     return False
+
+
+@cache
+def _bf16_gains() -> bool:
+    """Whether a product of bfloat16 takes less than nine tenths of one of float32 on this CPU.
+
+    Where there is hardware for it, it takes half or less, so that the answer does not hang on a busy moment: of each
+    the shortest of several turns counts.
+    """
+    generator = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(256, 512, generator=generator), torch.randn(512, 1024, generator=generator))
+    pairs = {torch.float32: (a, b), torch.bfloat16: (a.bfloat16(), b.bfloat16())}
+    shortest = dict.fromkeys(pairs, math.inf)
+    with torch.inference_mode(), torch.autocast("cpu", enabled=False):
+        for _ in range(7):
+            for dtype, (x, y) in pairs.items():
+                start = time.perf_counter()
+                _ = x @ y
+                shortest[dtype] = min(shortest[dtype], time.perf_counter() - start)
+    return shortest[torch.bfloat16] < 0.9 * shortest[torch.float32]
 
 
 def _torch_at_least(major: int, minor: int) -> bool:

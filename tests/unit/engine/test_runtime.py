@@ -38,6 +38,27 @@ def test_auto_is_fp32_where_the_lstm_does_not_run(monkeypatch) -> None:
         runtime.resolve_precision("bf16", torch.device("cpu"))
 
 
+@pytest.mark.parametrize("slow", [torch.bfloat16, torch.float32])
+def test_auto_is_bf16_where_it_is_measured_to_gain(monkeypatch, slow) -> None:
+    """A clock by which products of one kind take long; the decision is the clock's, not the processor's name."""
+    matmul, now = torch.Tensor.__matmul__, [0.0]
+
+    def product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        now[0] += 2.0 if a.dtype is slow else 1.0
+        return matmul(a, b)
+
+    monkeypatch.setattr(torch.Tensor, "__matmul__", product)
+    monkeypatch.setattr(runtime.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(runtime, "_native_bf16", lambda device: True)
+    monkeypatch.setattr(runtime, "_lstm_runs", lambda *_: True)
+    runtime._bf16_gains.cache_clear()
+    try:
+        expected = "fp32" if slow is torch.bfloat16 else "bf16"
+        assert runtime.resolve_precision("auto", torch.device("cpu")) == expected
+    finally:
+        runtime._bf16_gains.cache_clear()
+
+
 def test_the_probe_leaves_random_states_alone() -> None:
     runtime._lstm_runs.cache_clear()
     torch.manual_seed(3)
