@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from seqlab.errors import one_sentence
+
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 
 
@@ -70,6 +72,45 @@ def memory(
     from bench_memory import main
 
     main(task, steps, minutes, models.split(","), seeds, options.split(), json_file)
+
+
+@app.command()
+def charlm(
+    seconds: Annotated[float, typer.Option(help="Of training, each, in the comparison of quality.")] = 60.0,
+    rounds: Annotated[int, typer.Option(help="Rounds of the comparison of speed.")] = 3,
+    options: Annotated[str, typer.Option(help="More options of train.py, with spaces; for both sides.")] = "",
+    threads: Annotated[int | None, typer.Option(help="Threads of both sides; by default torch's choice.")] = None,
+    only: Annotated[str | None, typer.Option(help="One section: speed, quality.")] = None,
+    png: Annotated[Path | None, typer.Option(help="Draw validation loss by seconds of training.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write every number to this file.")] = None,
+) -> None:
+    """A character model: our training beside a bare PyTorch loop of the same model, tokens/s and loss by seconds."""
+    from bench_charlm import main
+
+    with one_sentence():
+        main(seconds, rounds, options.split(), threads, only, png, json_file)
+
+
+@app.command()
+def cells(
+    minutes: Annotated[float, typer.Option(help="Of training, each run.")] = 2.0,
+    seeds: Annotated[int, typer.Option(help="Runs of each model.")] = 3,
+    params: Annotated[int, typer.Option(help="Parameters of each model; 0: widths as configured.")] = 1_350_000,
+    names: Annotated[str | None, typer.Option("--cells", help="Names of configs, with commas; by default all.")] = None,
+    data: Annotated[str, typer.Option(help="shakespeare, verses, or text with data.path in --options.")] = "shakespeare",
+    threads: Annotated[int | None, typer.Option(help="Threads of each run; by default torch's choice.")] = None,
+    options: Annotated[str, typer.Option(help="More options of train.py, with spaces.")] = "",
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Keep every run in this file; go on with what it holds.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Runs at a time.")] = 1,
+) -> None:
+    """Every cell of the zoo at equal parameter count, trained on one text for the same time: one table."""
+    from bench_cells import ZOO, main
+
+    models = ZOO if names is None else tuple(dict.fromkeys(names.split(",")))
+    with one_sentence():
+        main(minutes, seeds, params, models, data, threads, options.split(), json_file, jobs)
 
 
 if __name__ == "__main__":

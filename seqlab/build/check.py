@@ -51,8 +51,8 @@ def check_config(config: Config) -> None:
             raise InputError(f"{key} must be true or false, not {config[key]!r}.")
     if is_corpus(data) != (config["task"]["name"] == "language_modeling"):
         raise InputError(
-            f"data={data['name']} and task={config['task']['name']} do not fit each other: leave task= away, the dataset "
-            "brings its own."
+            f"data={data['name']} and task={config['task']['name']} do not fit each other: leave task= away, "
+            "the dataset brings its own."
         )
     _check_data(data)
     _check_node("model", without(model, PARTS), ("input_size",))
