@@ -97,7 +97,9 @@ def cells(
     seeds: Annotated[int, typer.Option(help="Runs of each model.")] = 3,
     params: Annotated[int, typer.Option(help="Parameters of each model; 0: widths as configured.")] = 1_350_000,
     names: Annotated[str | None, typer.Option("--cells", help="Names of configs, with commas; by default all.")] = None,
-    data: Annotated[str, typer.Option(help="shakespeare, verses, or text with data.path in --options.")] = "shakespeare",
+    data: Annotated[
+        str, typer.Option(help="shakespeare, verses, or text with data.path in --options.")
+    ] = "shakespeare",
     threads: Annotated[int | None, typer.Option(help="Threads of each run; by default torch's choice.")] = None,
     options: Annotated[str, typer.Option(help="More options of train.py, with spaces.")] = "",
     json_file: Annotated[

@@ -1,0 +1,295 @@
+"""Every cell of the zoo at about equal parameter count, trained on one text for the same time, several seeds each.
+
+python scripts/benchmark.py cells --minutes 2 --seeds 3 --json cells.json
+
+Each run is one ``train.py`` in a process of its own. With ``--json`` every run is kept as soon as it ends, and the
+same command goes on where it was stopped. A cell's width is the multiple of 8 that brings the whole model, embedding
+and output layer included, nearest to ``--params``; ``--params 0`` leaves the widths as the configs have them. Kernels
+are compiled beforehand, by two steps of each model: in a run that would count as training.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from rich.console import Console
+from rich.table import Table
+
+from seqlab import build
+from seqlab import compose as ours
+from seqlab.types import DataSpec, InputError
+
+ROOT = Path(__file__).resolve().parents[1]
+ZOO = (
+    "rnn", "rnn_relu", "indrnn", "lstm", "lstm_plain", "lstm_projected", "cifg", "peephole", "layernorm_lstm", "gru",
+    "gru_reset_before", "gru_update_is_new", "mgu", "ugrnn", "mut1", "mut2", "mut3", "mingru", "minlstm", "sru", "qrnn",
+)  # fmt: skip
+"""The configs of ``configs/model`` that are one layer of one cell read left to right: each cell of the zoo once."""
+WIDTHS = 8
+"""Widths are multiples of this, as vector units like them."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One cell as it is to be trained: its config's name, its width (None: as configured), the model's parameters."""
+
+    model: str
+    hidden_size: int | None
+    params: int
+
+
+def main(
+    minutes: float,
+    seeds: int,
+    params: int,
+    models: Sequence[str],
+    data: str,
+    threads: int | None,
+    options: Sequence[str],
+    to: Path | None,
+    jobs: int,
+) -> None:
+    """Find widths, train what is not in the file yet, print the table.
+
+    Raises:
+        InputError: an unknown name or option; a file of a benchmark with other settings.
+    """
+    if minutes <= 0 or seeds < 1 or jobs < 1 or params < 0:
+        raise InputError("--minutes, --seeds and --jobs must be greater than zero, --params zero or more.")
+    if params and any(option.startswith("model.hidden_size") for option in options):
+        raise InputError("Widths follow from --params: leave model.hidden_size away, or add --params 0.")
+    shared = [f"data={data}", "test=false", "floor=false", "task.samples=null", "trainer.max_epochs=null"]
+    shared += [f"trainer.max_minutes={minutes}", *([] if threads is None else [f"runtime.threads={threads}"]), *options]
+    configs = {name: composed([f"model={name}", *shared]) for name in models}
+    for config in configs.values():
+        build.check_config(config)
+    first = next(iter(configs.values()))
+    corpus = build.build_data(first)
+    plans = [plan(config, corpus.spec, params) for config in configs.values()]
+    settings = {"data": data, "minutes": minutes, "params": params, "threads": threads, "options": list(options)}
+    kept = Kept(to, settings)
+    if not kept.floor:
+        kept.floor = build.build_floor(first, corpus, "val")
+
+    missing = [(one, seed) for seed in range(seeds) for one in plans if kept.find(one, seed) is None]
+    done = len(plans) * seeds - len(missing)
+    print(f"{len(plans)} models x {seeds} seeds, {minutes:g} minutes each: {done} runs known, {len(missing)} to do")
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            short = [*shared, "trainer.max_steps=2"]
+            for _ in pool.map(lambda one: train(one, 0, short), dict.fromkeys(one for one, _ in missing)):
+                pass  # compiles what the model needs
+            running = [pool.submit(run, one, seed, shared) for one, seed in missing]
+            for finished in as_completed(running):
+                found = finished.result()
+                print(line(found), flush=True)
+                kept.add(found)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # those under way end by themselves
+            raise
+    show(plans, kept, seeds)
+
+
+def composed(overrides: Sequence[str]) -> dict[str, Any]:
+    """The config that a command line of ``train.py`` comes to.
+
+    Raises:
+        InputError: there is no such name or option.
+    """
+    try:
+        with initialize_config_dir(str(ours.CONFIGS), version_base="1.3"):
+            return ours.plain(compose("train", list(overrides)))
+    except HydraException as error:
+        raise InputError(ours.explain(error, overrides)) from error
+
+
+# Widths ------------------------------------------------------------------------------------------------------------
+
+
+def plan(config: dict[str, Any], spec: DataSpec, params: int) -> Plan:
+    """The width at which ``config``'s model has about ``params`` parameters; its own with ``params=0``."""
+    name = config["model"]["name"]
+    if params == 0:
+        width = config["model"].get("hidden_size")
+        return Plan(name, width if isinstance(width, int) else None, count(config, spec, width))
+    if "hidden_size" not in config["model"]:
+        raise InputError(f"model={name} has no hidden_size to choose: leave it away, or add --params 0.")
+    width = nearest(lambda size: count(config, spec, size), params)
+    return Plan(name, width, count(config, spec, width))
+
+
+def count(config: dict[str, Any], spec: DataSpec, width: Any) -> int:
+    """Parameters of the whole model at a width; nothing is allocated."""
+    model = {**config["model"], **({} if width is None else {"hidden_size": width})}
+    with torch.device("meta"):
+        return sum(p.numel() for p in build.build_model({**config, "model": model}, spec).parameters())
+
+
+def nearest(size: Callable[[int], int], wanted: int, step: int = WIDTHS) -> int:
+    """The positive multiple of ``step`` at which ``size``, which grows, is nearest to ``wanted``."""
+    high = 1
+    while size(high * step) < wanted:
+        high *= 2
+    low = high // 2  # size(low) < wanted <= size(high), where there is a low
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if size(middle * step) < wanted else (low, middle)
+    if low > 0 and wanted - size(low * step) <= size(high * step) - wanted:
+        return low * step
+    return high * step
+
+
+# Running -----------------------------------------------------------------------------------------------------------
+
+
+def run(one: Plan, seed: int, shared: Sequence[str]) -> dict[str, Any]:
+    """One training: what the table needs of its summary, or why it ``diverged`` or ``failed``."""
+    known = {"model": one.model, "hidden_size": one.hidden_size, "params": one.params, "seed": seed}
+    summary = train(one, seed, shared)
+    if isinstance(summary, str):
+        why = summary.removeprefix("error: ")
+        return {**known, "diverged" if why.startswith("Training stopped") else "failed": why}
+    names = ("monitor", "headline", "val", "steps", "best_step", "tokens_per_second", "train_seconds", "seconds")
+    return {**known, **{name: summary[name] for name in (*names, "precision", "versions")}}
+
+
+def train(one: Plan, seed: int, shared: Sequence[str]) -> dict[str, Any] | str:
+    """``train.py`` in a process of its own: its summary, or the last line that it said.
+
+    Raises:
+        SystemExit: a signal stopped it.
+    """
+    width = [] if one.hidden_size is None else [f"model.hidden_size={one.hidden_size}"]
+    with tempfile.TemporaryDirectory() as folder:
+        run_dir = Path(folder) / "run"
+        own = [f"model={one.model}", *width, f"seed={seed}", f"run_dir={run_dir}"]
+        command = [sys.executable, str(ROOT / "train.py"), *shared, *own]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        if done.returncode < 0 or done.returncode > 128:
+            raise SystemExit(f"{one.model}, seed {seed} was stopped by a signal; it is not counted.")
+        if done.returncode != 0:
+            return (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        summary: dict[str, Any] = json.loads((run_dir / "summary.json").read_text(encoding="utf-8"))
+        return summary
+
+
+def line(found: dict[str, Any]) -> str:
+    """One run as soon as it has ended: all of them may take hours."""
+    who = f"{found['model']} {found['hidden_size'] or ''}".strip() + f", seed {found['seed']}"
+    for what in ("diverged", "failed"):
+        if what in found:
+            return f"{who}: {what}: {found[what].partition(', batch rows')[0]}"
+    scores = ", ".join(f"{name} {found['val'][name]:.4f}" for name in found["headline"])
+    speed = f"{found['steps']:,} steps, {found['tokens_per_second']:,.0f} tokens/s"
+    return f"{who}: {scores}; {speed}, {found['train_seconds']:.0f} s of training"
+
+
+class Kept:
+    """The runs so far, in a file where one is named.
+
+    Args:
+        to: the file; what it holds is taken over.
+        settings: what all runs of one benchmark share.
+
+    Raises:
+        InputError: the file cannot be read, or its benchmark had other settings.
+    """
+
+    def __init__(self, to: Path | None, settings: dict[str, Any]) -> None:
+        self._to, self._settings = to, settings
+        self.floor: dict[str, float] = {}
+        self._runs: list[dict[str, Any]] = []
+        if to is None or not to.exists():
+            return
+        try:
+            held = json.loads(to.read_text(encoding="utf-8"))
+            was, self.floor, self._runs = held["settings"], held["floor"], held["runs"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{to} is not a file of this benchmark ({error}): name another.") from error
+        changed = [
+            f"{key} was {was.get(key)!r}, is {value!r}" for key, value in settings.items() if was.get(key) != value
+        ]
+        if changed:
+            raise InputError(f"{to} holds runs of another benchmark: {'; '.join(changed)}: name another file.")
+
+    def find(self, one: Plan, seed: int) -> dict[str, Any] | None:
+        """The run of this model, width and seed, if there was one that ended by itself."""
+        key = (one.model, one.hidden_size, one.params, seed)
+        for found in self._runs:
+            if key == (found["model"], found["hidden_size"], found["params"], found["seed"]):
+                return found
+        return None
+
+    def add(self, found: dict[str, Any]) -> None:
+        """Keep a run; one that failed for another reason than its numbers is to be tried again."""
+        if "failed" in found:
+            return
+        self._runs.append(found)
+        if self._to is not None:
+            held = {"settings": self._settings, "floor": self.floor, "runs": self._runs}
+            draft = self._to.with_name(self._to.name + ".part")
+            draft.write_text(json.dumps(held, indent=1), encoding="utf-8")
+            os.replace(draft, self._to)
+
+
+# Showing -----------------------------------------------------------------------------------------------------------
+
+
+def show(plans: Sequence[Plan], kept: Kept, seeds: int) -> None:
+    """The table, best first, and why runs diverged."""
+    ended = {one: [found for seed in range(seeds) if (found := kept.find(one, seed))] for one in plans}
+    good = {one: [found for found in runs if "val" in found] for one, runs in ended.items()}
+    for one in plans:
+        for found in ended[one]:
+            if "diverged" in found:
+                print(line(found))
+    some = next((found for runs in good.values() for found in runs), None)
+    if some is None:
+        raise SystemExit("no run came to its end")
+    monitor = some["monitor"]
+    names = sorted(some["headline"], key=lambda name: name != monitor)
+
+    def mean(one: Plan, name: str) -> float:
+        return statistics.fmean(found["val"][name] for found in good[one])
+
+    minutes, precision = some["train_seconds"] / 60, some["precision"]
+    print(f"validation loss (nats), mean and sample deviation of {seeds} seeds, {minutes:.2g} minutes of training each")
+    print(", ".join(f"{name} {version}" for name, version in some["versions"].items()) + f", {precision}")
+    losses = [name.removesuffix("_loss").replace("_", "-") for name in names]
+    table = Table("model", "hidden size", "parameters", "steps", "tokens/s", *losses)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for one in sorted(plans, key=lambda one: mean(one, monitor) if good[one] else float("inf")):
+        sizes = (one.model, str(one.hidden_size or "as configured"), f"{one.params:,}")
+        lost = len(ended[one]) - len(good[one])
+        if not good[one]:
+            table.add_row(*sizes, "", "", "diverged" if lost else "failed")
+            continue
+        steps, speed = (statistics.fmean(found[name] for found in good[one]) for name in ("steps", "tokens_per_second"))
+        scores = [spread([found["val"][name] for found in good[one]]) for name in names]
+        scores[0] += f" ({lost} of {seeds} diverged)" if lost else ""
+        table.add_row(*sizes, f"{steps:,.0f}", f"{speed:,.0f}", *scores)
+    if (floor := kept.floor.get("kneser_ney")) is not None:
+        # N-grams look back as far as their order and never from a zero state: what they score is the stream.
+        scores = [f"{floor:.4f}" if name == "stream_loss" else "" for name in names]
+        table.add_row("floor: kneser ney", "", "", "", "", *scores, style="dim")
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean and sample standard deviation."""
+    more = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.4f}{more}"
