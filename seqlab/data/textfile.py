@@ -36,7 +36,7 @@ class TextFile:
         try:
             codecs.getincrementaldecoder(encoding)
             "".encode(encoding)  # some codecs are of bytes alone
-        except LookupError as error:
+        except (LookupError, UnicodeError) as error:
             raise InputError(f"there is no encoding '{encoding}': try utf-8, latin-1 or cp1252.") from error
         if separator == "":
             raise InputError("separator is empty: name the text that ends a document, or null for a single document.")
@@ -59,9 +59,9 @@ class TextFile:
         """All text in pieces of about a million characters; True with those that begin a document.
 
         Raises:
-            InputError: no such file; bytes that are not of the encoding; a damaged archive.
+            InputError: no such file; bytes that are not of the encoding; a damaged archive; no separator in it.
         """
-        begins, separator = True, self.separator
+        begins, separator, separated = True, self.separator, False
         held = ""
         for text in self._decoded():
             if separator is None:
@@ -71,14 +71,24 @@ class TextFile:
             *documents, held = (held + text).split(separator)
             for document in documents:
                 yield begins, document + separator
-                begins = True
+                begins = separated = True
             # All of it may go but an end that could be the beginning of a separator.
             free = len(held) - len(separator) + 1
             if free >= _CHUNK:
                 yield begins, held[:free]
                 begins, held = False, held[free:]
+        if separator is not None and not separated and (held or not begins):
+            raise InputError(self._never(separator))
         if held:
             yield begins, held
+
+    def _never(self, separator: str) -> str:
+        """Said rather than read as one document: what a shell made of a line end is easily something else."""
+        bash = " (bash writes a line end as data.separator=$'\"\\n\"')" if "\\n" in separator else ""
+        return (
+            f"separator {separator!r} does not occur in {self.path}: name the text that ends a document{bash}, "
+            "or null for a single document."
+        )
 
     def _decoded(self) -> Iterator[str]:
         decoder = codecs.getincrementaldecoder(self.encoding)()
@@ -92,6 +102,7 @@ class TextFile:
                     end += len(chunk)
                     text, first = text.removeprefix("\ufeff") if first else text, first and not text
                     if text:
+                        text.encode()  # a few codecs give half a surrogate pair, which is no text
                         yield text
                     if not chunk:
                         return

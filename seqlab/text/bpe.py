@@ -66,7 +66,9 @@ class BPEPipeline:
             nonlocal any_token
             for text in texts:
                 any_token = any_token or not (text.isspace() or text == "")
-                yield from pieces(text, _PIECE)
+                for piece in pieces(text, _PIECE):
+                    # To merge in one word takes the square of its length; one so long teaches as much cut.
+                    yield from (piece[start : start + _PIECE] for start in range(0, len(piece), _PIECE))
 
         tokenizer = Tokenizer(models.BPE())
         steps = [normalizers.NFC()] + ([normalizers.Lowercase()] if self.lowercase else [])

@@ -39,6 +39,10 @@ def test_documents_are_the_text_as_it_is(tmp_path_factory, text, separator, enco
     path.write_bytes((gzip.compress if name.endswith("gz") else bytes)(text.encode(encoding)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(textfile, "_CHUNK", chunk)
+        if separator is not None and text and separator not in text:
+            with pytest.raises(InputError, match=r"does not occur in .*, or null for a single document"):
+                documents_of(TextFile(path, encoding, separator))
+            return
         found = documents_of(TextFile(path, encoding, separator))
     assert "".join(found) == text
     if separator is None:
@@ -90,10 +94,25 @@ def test_what_cannot_be_read_is_said_in_one_sentence(tmp_path):
     path.write_bytes(b"no archive")
     with pytest.raises(InputError, match=r"cannot read .*gz"):
         list(TextFile(path).read())
-    with pytest.raises(InputError, match="no encoding 'utf-9'"):
-        TextFile(path, "utf-9")
+    for encoding in ("utf-9", "undefined", "hex"):
+        with pytest.raises(InputError, match=f"no encoding '{encoding}'"):
+            TextFile(path, encoding)
     with pytest.raises(InputError, match="separator is empty"):
         TextFile(path, separator="")
+
+
+def test_a_line_end_that_a_shell_left_as_two_characters_is_explained(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("one\ntwo\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"separator '\\\\n' does not occur .*bash writes a line end as"):
+        documents_of(TextFile(path, separator="\\n"))
+
+
+def test_half_a_surrogate_pair_is_no_text(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("one \\ud800 two", encoding="ascii")
+    with pytest.raises(InputError, match=r"a.txt is not raw_unicode_escape text .*surrogates not allowed"):
+        documents_of(TextFile(path, "raw_unicode_escape"))
 
 
 @pytest.mark.parametrize("place", ["tinyshakespeare.txt", "text/tinyshakespeare.txt"])

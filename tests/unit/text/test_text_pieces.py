@@ -117,6 +117,14 @@ def test_a_long_text_is_encoded_in_pieces(learned, monkeypatch):
         assert rows(learned.encode(texts)) == whole
 
 
+def test_a_word_without_an_end_is_learned_cut(monkeypatch):
+    monkeypatch.setattr("seqlab.text.bpe._PIECE", 16)
+    pipeline = BPEPipeline(vocab_size=300)
+    pipeline.fit(["ab" * 4000])
+    assert max(map(len, pipeline.tokens[258:])) == 16
+    assert pipeline.decode(pipeline.encode(["ab" * 4000])[0]) == "ab" * 4000
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20)))
 def test_characters_add_up_to_the_text(learned, texts):
