@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -15,7 +14,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from seqlab.engine.progress import readable
-from seqlab.errors import InputError, one_sentence
+from seqlab.errors import InputError, one_sentence, show_anything
 
 if TYPE_CHECKING:
     from seqlab.decode import Sampling
@@ -35,8 +34,7 @@ Trust = Annotated[bool, typer.Option("--trust", help="Also run code outside seql
 def main() -> None:
     """Entry point of the installed command; ``seqlab train ...`` is ``python train.py ...``."""
     sys.path.append(str(Path.cwd()))  # cells and sources of a person's own; last, so that they hide nothing
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a model may write what the terminal cannot show
+    show_anything()
     if sys.argv[1:2] == ["train"]:
         from seqlab import train
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,14 @@ class InputError(ValueError):
 
     Commands print it without a traceback and exit with status 2. Anything else that is raised is a defect of ours.
     """
+
+
+def show_anything() -> None:
+    """Let no character end a command: what a terminal cannot show is ``?``, what is typed is judged by who reads it."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from seqlab.tasks.classification import ClassificationMeter
 from seqlab.tasks.language_modeling import LanguageMeter
 from seqlab.tasks.regression import RegressionMeter
 from seqlab.tasks.tagging import TaggingMeter
-from seqlab.types import Task
+from seqlab.types import InputError, Task
 
 PROJECTED = 1000
 """Tokens shown in the projector, the most frequent ones: its file is text, and browsers choke on all of them."""
@@ -43,7 +43,16 @@ def report(
     tracker: Tracker,
     result: Result,
 ) -> dict[str, Any]:
-    """Measure the best weights on test (on validation with ``test=false``), put the floor beside them, write it all."""
+    """Measure the best weights on test (on validation with ``test=false``), put the floor beside them, write it all.
+
+    Raises:
+        InputError: there are none, for the training diverged.
+    """
+    if result.best is None:
+        raise InputError(
+            f"The training diverged: no evaluation of its {result.steps} steps gave a number, so there are no best "
+            "weights; lower optim.lr, or set trainer.clip_norm."
+        )
     run_dir = tracker.run_dir
     best = checkpoint.load(run_dir / "best.pt")
     checkpoint.load_weights(model, best["model"])

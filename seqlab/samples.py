@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from seqlab.decode import Sampling, Writer
 from seqlab.engine.tracker import Tracker
 from seqlab.models import LanguageModel
 from seqlab.text.pipeline import TextPipeline
+from seqlab.types import InputError
+
+log = logging.getLogger(__name__)
 
 
 class Samples:
@@ -41,7 +45,10 @@ class Samples:
         """Write one if it is time to; answers whether it was."""
         if str(step).rstrip("0") not in ("1", "2", "5") or step < 100:
             return False
-        self.write(model, step)
+        try:
+            self.write(model, step)
+        except InputError as error:  # weights that are not finite: the next step says so, and says more
+            log.warning("No sample at step %d: %s", step, error)
         return True
 
     def write(self, model: LanguageModel, step: int) -> str:

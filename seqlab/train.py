@@ -16,7 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from seqlab import compose
-from seqlab.errors import InputError, one_sentence
+from seqlab.errors import InputError, one_sentence, show_anything
 
 if TYPE_CHECKING:
     from seqlab.engine.state import Result
@@ -39,6 +39,7 @@ def train(config: Mapping[str, Any]) -> Result:
     build.check_config(config)
     runtime = build.build_runtime(config)
     data = build.build_data(config)
+    build.check_samples(config, data)
     task = build.build_task(config, data.spec, data.pipeline)
     tokens = () if data.pipeline is None else data.pipeline.tokens
     model = build.build_model(config, data.spec, tokens, data.train).to(runtime.device)
@@ -96,6 +97,7 @@ def main() -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic cuBLAS; must precede CUDA's start
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("tensorboard").setLevel(logging.WARNING)
+    show_anything()
     with one_sentence():
         try:
             _hydra_train()

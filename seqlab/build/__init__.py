@@ -10,6 +10,7 @@ from seqlab.build.training import (
     build_schedule,
     build_settings,
     build_task,
+    check_samples,
     identity,
     make_run_dir,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "build_task",
     "check_config",
     "check_same_data",
+    "check_samples",
     "identity",
     "make_run_dir",
 ]

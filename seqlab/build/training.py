@@ -48,6 +48,26 @@ def build_samples(config: Config, data: Data, tracker: Tracker) -> Samples | Non
     return Samples(tracker, data.pipeline, **config["task"]["samples"])
 
 
+def check_samples(config: Config, data: Data) -> None:
+    """Refuse samples that could not be written, before the training that they would end.
+
+    Raises:
+        InputError: nothing to write, or to begin with; a seed out of range.
+    """
+    node = config["task"].get("samples")
+    if node is None or not isinstance(data, Corpus):
+        return
+    if node["length"] < 1:
+        raise InputError(f"task.samples.length={node['length']} writes nothing: give 1 or more, or task.samples=null.")
+    if not 0 <= node["seed"] < 2**63:
+        raise InputError(f"task.samples.seed={node['seed']} must be a whole number from 0 up, and below 2 to the 63rd.")
+    if not len(data.pipeline.encode([node["prompt"]]).values):
+        raise InputError(
+            f"task.samples.prompt={node['prompt']!r} has no token to go on from: give it some text, or "
+            "task.samples=null."
+        )
+
+
 def build_runtime(config: Config) -> Runtime:
     """Device and precision, with the process itself set up: threads, the C allocator, matrix products."""
     settings = config["runtime"]

@@ -119,6 +119,10 @@ def test_the_test_part_is_touched_where_there_is_one(text, tmp_path):
     ("data.length=100000", "tokens"),
     ("task.decides=warm", "task.decides must be cold or stream"),
     ("task.samples.top_k=0", "top_k"),
+    ("task.samples.length=0", "task.samples.length=0 writes nothing"),
+    ("task.samples.seed=-1", "task.samples.seed=-1 must be"),
+    ("task.samples.prompt=''", "task.samples.prompt='' has no token"),
+    ("data.separator=never", "separator 'never' does not occur"),
     ("data.val_fraction=1.5", "val_fraction"),
     ("+data.lenght=4", "data.lenght: there is no such option"),
 ])  # fmt: skip
@@ -127,6 +131,12 @@ def test_bad_options_are_one_sentence_and_leave_nothing(override, match, text, t
         train(shrunk(text, tmp_path / "run", override))
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_training_that_diverged_at_once_says_so(text, tmp_path):
+    wild = ["optim.lr=1e38", "trainer.clip_norm=null", "schedule=constant", "trainer.max_steps=1"]
+    with pytest.raises(InputError, match=r"diverged: no evaluation of its 1 steps gave a number.*lower optim.lr"):
+        train(shrunk(text, tmp_path / "run", *wild))
 
 
 @pytest.mark.parametrize("data", CORPORA)

@@ -53,6 +53,15 @@ def test_the_last_line_of_a_training_is_its_folder(run_dir):
     assert run_dir.parent.parent.name == "csv"
 
 
+def test_a_terminal_of_few_characters_ends_no_training(home):
+    command = [sys.executable, str(ROOT / "train.py"), "data=csv", "data.path=texts.csv", "trainer.max_steps=1"]
+    environment = {"SEQLAB_CACHE": str(home / "cache"), "PATH": "/usr/bin:/bin", "PYTHONIOENCODING": "ascii"}
+    options = ["floor=false", "runs=few", "runtime.threads=1"]
+    done = subprocess.run([*command, *options], cwd=home, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+
+
 def test_a_summary_holds_what_machines_ask_for(run_dir):
     summary = json.loads((run_dir / "summary.json").read_text())
     wanted = {"task", "params", "seconds", "val", "test", "floor", "tokens_per_second", "padding", "device", "versions"}
