@@ -47,7 +47,8 @@ def train(config: Mapping[str, Any]) -> Result:
     schedule = build.build_schedule(config)
     train_loader = build.build_loader(config, data.train, data.spec.pad_id, shuffle=True)
     val_loader = build.build_loader(config, data.val, data.spec.pad_id, shuffle=False)
-    print(summarize(model), flush=True)
+    with runtime.autocast():  # as training will: cells are compiled here, and not on its clock
+        print(summarize(model), flush=True)
 
     resumed = None
     if config["resume"] is None:
