@@ -51,8 +51,10 @@ class Run:
         self.pipeline = None if saved["pipeline"] is None else load_pipeline(saved["pipeline"])
         self.spec = DataSpec(**{**saved["spec"], "labels": tuple(saved["spec"]["labels"])})
         self.labels = self.spec.labels
-        # Pre-trained vectors are in the weights already; their file need not be there any more.
-        model = {**self.config["model"], "embedding": {**self.config["model"]["embedding"], "vectors": None}}
+        embedding = dict(self.config["model"]["embedding"])
+        if embedding["vectors"] is not None:  # they are in the weights already; their file need not be there any more
+            embedding |= {"vectors": None, "dim": saved["model"]["embedding.weight"].shape[1]}
+        model = {**self.config["model"], "embedding": embedding}
         tokens = () if self.pipeline is None else self.pipeline.tokens
         self.model = build.build_model({**self.config, "model": model}, self.spec, tokens)
         checkpoint.load_weights(self.model, saved["model"])

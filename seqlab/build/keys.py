@@ -13,8 +13,8 @@ READING = ("batch_size", "length", "sampling", "reset", "eval_length", "val_frac
 """Keys of a corpus that say how it is parted and read."""
 SUITS = (
     "epochs", "pooling", "head_dropout", "embedding", "word_dropout", "max_lag", "lr",
-    "hidden_size", "embedding_dim", "embedding_dropout", "variational", "forget_bias", "weight_decay", "beta2", "warmup",
-    "subwords", "lowercase",
+    "hidden_size", "embedding_dim", "embedding_dropout", "variational", "forget_bias", "weight_decay", "beta2",
+    "warmup", "subwords", "lowercase",
 )  # fmt: skip
 """Keys of ``data`` that say what suits it best; the model's and the trainer's options refer to them."""
 PREPARING = ("name", "tokenizer", "max_tokens", "val_fraction", "eval_max_length", *BATCHING, *SUITS)

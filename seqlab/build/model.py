@@ -56,7 +56,9 @@ def build_model(
     if spec.num_features:
         embedding = Features(spec.num_features)
     else:
-        embedding = Embedding(vocab_size=spec.vocab_size, pad_id=spec.pad_id, tokens=tokens, **node["embedding"])
+        embedding = Embedding(
+            vocab_size=spec.vocab_size, pad_id=spec.pad_id, tokens=tokens, **_embedding_options(config)
+        )
     encoder = schema.construct("model", without(node, PARTS), input_size=embedding.output_size)
     if spec.task == "tagging" and isinstance(encoder, ConcatMLP):
         raise InputError(
@@ -75,6 +77,14 @@ def build_model(
         if train is not None:
             ngrams.fit(train)
     return Model(embedding, encoder, head, ngrams, node["tail"], node["vote"])
+
+
+def _embedding_options(config: Config) -> dict[str, Any]:
+    """``model.embedding``, where the width that the data suggests gives way to what has a width of its own."""
+    options = dict(config["model"]["embedding"])
+    if options["dim"] == config["data"].get("embedding_dim") and (options["vectors"] or options["kind"] == "onehot"):
+        options["dim"] = None
+    return options
 
 
 def _token_head(node: Config, embedding: Any, width: int, vocab_size: int) -> TokenHead:

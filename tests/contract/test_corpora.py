@@ -93,6 +93,17 @@ def test_options_of_language_models(options, text, tmp_path):
     assert_usable(tmp_path / "run")
 
 
+def test_one_hot_and_pre_trained_vectors_have_their_own_width(text, tmp_path):
+    train(shrunk(text, tmp_path / "onehot", "data.embedding=onehot"))
+    assert_usable(tmp_path / "onehot")
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text("s 1 2 3\ne 4 5 6\na 7 8 9\n", encoding="utf-8")
+    train(shrunk(text, tmp_path / "vectors", f"model.embedding.vectors={vectors}"))
+    vectors.unlink()  # a run folder is all that is needed
+    assert_usable(tmp_path / "vectors")
+    assert Run(tmp_path / "vectors", device="cpu").model.embedding.output_size == 3
+
+
 def test_one_hot_vectors_cannot_be_tied(text, tmp_path):
     with pytest.raises(InputError, match="one-hot vectors have none"):
         train(shrunk(text, tmp_path / "run", "data.embedding=onehot", "model.head.tied=true"))
