@@ -18,6 +18,8 @@ from seqlab.types import InputError
 _CPU = torch.device("cpu")
 _CHUNK = 4096
 """Tokens of a prompt that are read at once, so that a long one takes no more memory than that."""
+_NAMED = 20
+"""Unknown tokens of a prompt that are named."""
 
 
 class TokenStream(Protocol):
@@ -288,5 +290,6 @@ def unknown(pipeline: TextPipeline, text: str) -> str:
         return ""
     tokens = named_tokenizer(pipeline.tokenizer)(text)
     ids = pipeline.encode([text])[0].tolist()
-    found = dict.fromkeys(repr(token) for token, id in zip(tokens, ids, strict=True) if id == pipeline.unk_id)
-    return f"The model has never seen {', '.join(found)}, which it reads as <unk>." if found else ""
+    found = list(dict.fromkeys(repr(token) for token, id in zip(tokens, ids, strict=True) if id == pipeline.unk_id))
+    more = f" and {len(found) - _NAMED} others" if len(found) > _NAMED else ""
+    return f"The model has never seen {', '.join(found[:_NAMED])}{more}, which it reads as <unk>." if found else ""

@@ -124,7 +124,9 @@ class TextFile:
         return open(self.path, "rb")
 
     def _unreadable(self, error: OSError) -> InputError:
-        return InputError(f"cannot read {self.path} ({error.strerror or error}): give the path of a text file.")
+        return InputError(
+            f"cannot read {self.path.absolute()} ({error.strerror or error}): give the path of a text file."
+        )
 
 
 class Shakespeare:

@@ -39,7 +39,7 @@ def _mask(shape: list[int], share: float, like: Tensor) -> Tensor:
     """
     if like.device.type != "cpu":
         return F.dropout(like.new_ones(shape), share)
-    dropped = round(share * _LEVELS)
+    dropped = min(round(share * _LEVELS), _LEVELS - 1)  # what is kept is divided by
     size = math.prod(shape)
     seed = int(torch.randint(2**62, ()))
     bits = np.random.SFC64(seed).random_raw(-(-size // 4)).view(np.uint16)[:size]

@@ -354,6 +354,9 @@ def test_what_the_vocabulary_does_not_know_is_read_as_unknown_and_named_once(alp
     next(Writer(stream, alphabet).write("aé9é b", 1))
     assert [alphabet.tokens[id] for id in stream.read_so_far] == ["a", "<unk>", "<unk>", "<unk>", "<unk>", "b"]
     assert unknown(alphabet, "aé9é b") == "The model has never seen 'é', '9', ' ', which it reads as <unk>."
+    many = unknown(alphabet, "".join(map(chr, range(0x4E00, 0x4E00 + 300))))
+    assert "and 280 others, which it reads as <unk>." in many
+    assert many.count("'") == 40
     assert unknown(alphabet, "abc") == ""
     assert unknown(BYTES, "anything: ☃") == ""
 

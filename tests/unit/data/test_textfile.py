@@ -1,6 +1,7 @@
 import gzip
 import hashlib
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,8 @@ def test_what_cannot_be_read_is_said_in_one_sentence(tmp_path):
     for ask in (missing.digest, lambda: list(missing.read()), TextFile(tmp_path).digest):
         with pytest.raises(InputError, match=r"cannot read .*give the path of a text file"):
             ask()
+    with pytest.raises(InputError, match=f"cannot read {re.escape(str(Path.cwd() / 'none.txt'))} "):
+        TextFile("none.txt").digest()  # where it was looked for
     path = tmp_path / "a.txt.gz"
     path.write_bytes(gzip.compress(b"some text " * 100)[:-20])
     with pytest.raises(InputError, match="damaged or incomplete"):

@@ -18,6 +18,11 @@ def test_share_and_scale(share, dtype):
     assert scale == pytest.approx(1 / (1 - share), rel=1e-2 if dtype is torch.bfloat16 else 1e-4)
 
 
+def test_a_share_next_to_one_leaves_finite_numbers():
+    dropped = dropout(torch.ones(40, 50, 60), 0.999999, time=1, variational=False)
+    assert set(dropped.unique().tolist()) <= {0.0, 65536.0}
+
+
 def test_numbers_fall_by_themselves_or_a_row_at_a_time():
     torch.manual_seed(0)
     x = torch.ones(6, 9, 30)
