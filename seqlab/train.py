@@ -56,6 +56,8 @@ def train(config: Mapping[str, Any]) -> Result:
     else:
         run_dir = Path(config["resume"])
         resumed = checkpoint.load(run_dir / "last.pt")
+        if "trainer" not in resumed:
+            raise InputError(f"{run_dir / 'last.pt'} holds weights alone, like a best.pt, and cannot be continued.")
         build.check_same_data(resumed, data)
     compose.save(config, run_dir / "config.yaml")
     tracker = Tracker(run_dir, resume_step=None if resumed is None else resumed["trainer"]["step"])

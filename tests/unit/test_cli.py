@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -159,6 +160,17 @@ def test_a_mistake_on_the_command_line_is_one_sentence_and_status_2(words, sente
     assert len(errors) == 1
     assert sentence in errors[0]
     assert "Traceback" not in done.stderr
+
+
+def test_best_weights_in_the_place_of_the_last_are_not_continued(run_dir, home):
+    copied = home / "copied"
+    shutil.copytree(run_dir, copied)
+    shutil.copy(run_dir / "best.pt", copied / "last.pt")
+    lines = (copied / "metrics.jsonl").read_text()
+    done = train(f"resume={copied}", cwd=home)
+    assert done.returncode == 2
+    assert "holds weights alone, like a best.pt" in done.stderr.splitlines()[-1]
+    assert (copied / "metrics.jsonl").read_text() == lines
 
 
 def test_a_resume_with_another_model_shows_the_difference(run_dir, home):
