@@ -67,7 +67,7 @@ def report(
         "data": config["data"]["name"],
         "model": config["model"]["name"],
         "monitor": task.monitor,
-        "headline": list(getattr(task, "headline", (task.monitor,))),
+        "headline": list(task.headline),
         "params": params,
         "seconds": result.seconds + result.eval_seconds + found.seconds,
         "train_seconds": result.seconds,
@@ -117,7 +117,7 @@ def draw(
         tracker.figure(f"{split}/by_position", position_loss_figure(*meter.by_position), step)
         samples = build.build_samples(config, data, tracker)
         if samples is not None and isinstance(model, LanguageModel):
-            print(samples.write(model, step))
+            print(f"What it writes:\n\n{samples.write(model, step)}\n")
     weight = getattr(model.embedding, "weight", None)
     if weight is not None and data.pipeline is not None:
         tracker.embedding("embedding", weight[:PROJECTED], data.pipeline.tokens[:PROJECTED], step)
@@ -160,7 +160,8 @@ def show(summary: Mapping[str, Any]) -> None:
     if summary["test"]:
         table.add_row("test", *(readable(summary["test"][name]) for name in names), style="bold")
     for name, value in summary["floor"].items():
-        table.add_row(f"floor: {name.replace('_', ' ')}", readable(value), style="dim")
+        # in the last column: n-grams read on and on, as a stream does
+        table.add_row(f"floor: {name.replace('_', ' ')}", *[""] * (len(names) - 1), readable(value), style="dim")
     console = Console()
     console.print(table)
     console.print(

@@ -240,6 +240,8 @@ class Task(Protocol):
     monitor: str
     """Name of the metric that decides (checkpoint, early stop, plateau, sweeps), without its split: ``accuracy``."""
     maximize: bool
+    headline: tuple[str, ...]
+    """Names of the metrics that a result is told by; floors compare with the last."""
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Ask the model about a batch and hold the answer against the targets."""

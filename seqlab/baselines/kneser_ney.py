@@ -49,7 +49,7 @@ def floor(
         if len(asked) < len(test):
             log.warning("the n-gram floor is scored on the first %d of %d tokens", len(asked), len(test))
         nats = by_order(known, asked, vocab_size, best_order(known, vocab_size, order))
-        log.info("the n-gram floor is of order %d of at most %d", len(nats), order)
+        log.info("floor: Kneser-Ney n-grams of order %d, chosen on the end of the training part", len(nats))
         return {"unigram": float(nats[0]), "kneser_ney": float(nats[-1])}
 
     path = None if cache_dir is None else cache_dir / f"ngrams-{order}-{digest[:32]}.json"

@@ -24,6 +24,7 @@ class Classification:
 
     monitor = "accuracy"
     maximize = True
+    headline: tuple[str, ...] = ("accuracy",)
 
     def __init__(self, num_outputs: int, labels: Sequence[str], label_smoothing: float = 0.0) -> None:
         if num_outputs < 2:

@@ -57,7 +57,7 @@ class LanguageModeling:
         self.num_outputs, self.cold, self.label_smoothing = num_outputs, cold, label_smoothing
         self.activation, self.temporal_activation = activation, temporal_activation
         self.characters = None if characters is None else torch.as_tensor(np.asarray(characters), dtype=torch.int64)
-        self.headline = (f"cold_{cold}_loss", "stream_loss")
+        self.headline: tuple[str, ...] = (f"cold_{cold}_loss", "stream_loss")
         self.monitor = f"cold_{cold}_loss" if decides == "cold" else "stream_loss"
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:

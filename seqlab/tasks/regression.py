@@ -21,6 +21,7 @@ class Regression:
     """
 
     monitor = "mse"
+    headline: tuple[str, ...] = ("mse",)
     maximize = False
 
     def __init__(self, num_outputs: int, labels: Sequence[str]) -> None:

@@ -25,6 +25,7 @@ class Tagging:
 
     monitor = "accuracy"
     maximize = True
+    headline: tuple[str, ...] = ("accuracy",)
 
     def __init__(
         self, num_outputs: int, labels: Sequence[str], blank: str | None = None, label_smoothing: float = 0.0
