@@ -11,6 +11,7 @@ are compiled beforehand, by two steps of each model: in a run that would count a
 from __future__ import annotations
 
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -163,7 +164,10 @@ def run(one: Plan, seed: int, shared: Sequence[str]) -> dict[str, Any]:
         why = summary.removeprefix("error: ")
         return {**known, "diverged" if why.startswith("Training stopped") else "failed": why}
     names = ("monitor", "headline", "val", "steps", "best_step", "tokens_per_second", "train_seconds", "seconds")
-    return {**known, **{name: summary[name] for name in (*names, "precision", "versions")}}
+    kept = {name: summary[name] for name in (*names, "precision", "versions")}
+    # JSON has no NaN: a network may be stable over a window and not over a stream of a hundred thousand steps
+    kept["val"] = {name: math.nan if value is None else value for name, value in summary["val"].items()}
+    return {**known, **kept}
 
 
 def train(one: Plan, seed: int, shared: Sequence[str]) -> dict[str, Any] | str:
