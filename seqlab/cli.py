@@ -171,7 +171,7 @@ def runs(
         return
     table = Table(Column("run", overflow="fold"), "val", "test", "floor", "seconds", "params", "seed")
     for summary in summaries:
-        best = max if summary["monitor"] == "accuracy" else min  # all else that is monitored is a loss
+        best = max if summary.get("maximize", summary["monitor"] == "accuracy") else min  # older runs do not say
         floor = best(summary["floor"].values()) if summary.get("floor") else None
         table.add_row(
             summary["run"],

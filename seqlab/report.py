@@ -67,6 +67,7 @@ def report(
         "data": config["data"]["name"],
         "model": config["model"]["name"],
         "monitor": task.monitor,
+        "maximize": task.maximize,
         "headline": list(task.headline),
         "params": params,
         "seconds": result.seconds + result.eval_seconds + found.seconds,

@@ -34,7 +34,6 @@ HEADS: dict[str, Callable[..., torch.nn.Module]] = {
     "classification": ClassificationHead,
     "regression": RegressionHead,
     "tagging": StepHead,
-    "language_modeling": TokenHead,
 }
 """What joins an encoder to each task."""
 
@@ -64,10 +63,10 @@ def build_model(
         raise InputError(
             f"model={node['name']} answers one vector for a whole row, data of task=tagging asks at each step."
         )
-    head_class = HEADS[spec.task]
-    options = only(node["head"], tuple(schema.arguments(head_class)))  # a label for every step needs no pooling
     if spec.task == "language_modeling":
         return LanguageModel(embedding, encoder, _token_head(node, embedding, encoder.output_size, spec.vocab_size))
+    head_class = HEADS[spec.task]
+    options = only(node["head"], tuple(schema.arguments(head_class)))  # a label for every step needs no pooling
     head = head_class(input_size=encoder.output_size, num_outputs=spec.num_outputs, **options)
     ngrams = None
     if node["ngrams"] is not None:

@@ -281,7 +281,7 @@ class Trainer:
             raise InputError("This checkpoint holds weights alone and cannot be continued; resume from last.pt.")
         checkpoint.load_weights(self.model, state["model"])
         checkpoint.load_states(self._parts, state)
-        if "carry" in state:  # not in a checkpoint of seqlab 0.1, which carried none
+        if "carry" in state:  # older checkpoints have none
             self.carry.load_state_dict(state["carry"])
             self.carry.to(self.runtime.device)
         self._random = state["random"]
