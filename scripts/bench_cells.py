@@ -2,10 +2,14 @@
 
 python scripts/benchmark.py cells --minutes 2 --seeds 3 --json cells.json
 
-Each run is one ``train.py`` in a process of its own. With ``--json`` every run is kept as soon as it ends, and the
-same command goes on where it was stopped. A cell's width is the multiple of 8 that brings the whole model, embedding
-and output layer included, nearest to ``--params``; ``--params 0`` leaves the widths as the configs have them. Kernels
-are compiled beforehand, by two steps of each model: in a run that would count as training.
+First the clock: each model trains for some seconds, alone on the machine, and from its pace follows how many steps the
+minutes are worth. Then every run trains for just that many steps. So what else the machine does meanwhile changes no
+result, runs may stand side by side (``--jobs``), and they can be repeated. Only the first part wants an idle machine.
+
+Each run is one ``train.py`` in a process of its own. With ``--json`` paces and runs are kept as soon as they are known,
+and the same command goes on where it was stopped. A cell's width is the multiple of 8 that brings the whole model,
+embedding and output layer included, nearest to ``--params``; ``--params 0`` leaves the widths as the configs have them.
+Kernels are compiled beforehand, by two steps of each model: in a run that would count as training.
 """
 
 from __future__ import annotations
@@ -39,6 +43,8 @@ ZOO = (
     "gru_reset_before", "gru_update_is_new", "mgu", "ugrnn", "mut1", "mut2", "mut3", "mingru", "minlstm", "sru", "qrnn",
 )  # fmt: skip
 """The configs of ``configs/model`` that are one layer of one cell read left to right: each cell of the zoo once."""
+PACE = 0.15
+"""Minutes for which a model trains to find its pace."""
 WIDTHS = 8
 """Widths are multiples of this, as vector units like them."""
 
@@ -73,7 +79,7 @@ def main(
     if params and any(option.startswith("model.hidden_size") for option in options):
         raise InputError("Widths follow from --params: leave model.hidden_size away, or add --params 0.")
     shared = [f"data={data}", "test=false", "floor=false", "task.samples=null", "trainer.max_epochs=null"]
-    shared += [f"trainer.max_minutes={minutes}", *([] if threads is None else [f"runtime.threads={threads}"]), *options]
+    shared += options
     configs = {name: composed([f"model={name}", *shared]) for name in models}
     for config in configs.values():
         build.check_config(config)
@@ -88,12 +94,23 @@ def main(
     missing = [(one, seed) for seed in range(seeds) for one in plans if kept.find(one, seed) is None]
     done = len(plans) * seeds - len(missing)
     print(f"{len(plans)} models x {seeds} seeds, {minutes:g} minutes each: {done} runs known, {len(missing)} to do")
+    alone = [] if threads is None else [f"runtime.threads={threads}"]
+    for one in dict.fromkeys(one for one, _ in missing):
+        if one.model not in kept.pace:
+            train(one, 0, [*shared, *alone, "trainer.max_steps=2"])  # compiles what the model needs
+            summary = train(one, 0, [*shared, *alone, f"trainer.max_minutes={PACE}"])
+            if isinstance(summary, str):
+                raise InputError(f"model={one.model} does not train: {summary}")
+            kept.keep_pace(one, summary["steps"] / summary["train_seconds"])
+            print(f"{one.model}: {kept.pace[one.model]:.1f} steps a second", flush=True)
+    if jobs > 1:
+        alone = [f"runtime.threads={max(1, len(os.sched_getaffinity(0)) // jobs)}"]
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            short = [*shared, "trainer.max_steps=2"]
-            for _ in pool.map(lambda one: train(one, 0, short), dict.fromkeys(one for one, _ in missing)):
-                pass  # compiles what the model needs
-            running = [pool.submit(run, one, seed, shared) for one, seed in missing]
+            running = []
+            for one, seed in missing:
+                steps = round(60 * minutes * kept.pace[one.model])
+                running.append(pool.submit(run, one, seed, [*shared, *alone, f"trainer.max_steps={steps}"]))
             for finished in as_completed(running):
                 found = finished.result()
                 print(line(found), flush=True)
@@ -197,8 +214,7 @@ def line(found: dict[str, Any]) -> str:
         if what in found:
             return f"{who}: {what}: {found[what].partition(', batch rows')[0]}"
     scores = ", ".join(f"{name} {found['val'][name]:.4f}" for name in found["headline"])
-    speed = f"{found['steps']:,} steps, {found['tokens_per_second']:,.0f} tokens/s"
-    return f"{who}: {scores}; {speed}, {found['train_seconds']:.0f} s of training"
+    return f"{who}: {scores}; {found['steps']:,} steps, {found['train_seconds']:.0f} s of training"
 
 
 class Kept:
@@ -215,12 +231,13 @@ class Kept:
     def __init__(self, to: Path | None, settings: dict[str, Any]) -> None:
         self._to, self._settings = to, settings
         self.floor: dict[str, float] = {}
+        self.pace: dict[str, float] = {}
         self._runs: list[dict[str, Any]] = []
         if to is None or not to.exists():
             return
         try:
             held = json.loads(to.read_text(encoding="utf-8"))
-            was, self.floor, self._runs = held["settings"], held["floor"], held["runs"]
+            was, self.floor, self.pace, self._runs = (held[key] for key in ("settings", "floor", "pace", "runs"))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{to} is not a file of this benchmark ({error}): name another.") from error
         changed = [
@@ -242,8 +259,16 @@ class Kept:
         if "failed" in found:
             return
         self._runs.append(found)
+        self._write()
+
+    def keep_pace(self, one: Plan, pace: float) -> None:
+        """Keep how many steps a second a model makes."""
+        self.pace[one.model] = pace
+        self._write()
+
+    def _write(self) -> None:
         if self._to is not None:
-            held = {"settings": self._settings, "floor": self.floor, "runs": self._runs}
+            held = {"settings": self._settings, "floor": self.floor, "pace": self.pace, "runs": self._runs}
             draft = self._to.with_name(self._to.name + ".part")
             draft.write_text(json.dumps(held, indent=1), encoding="utf-8")
             os.replace(draft, self._to)
@@ -269,11 +294,11 @@ def show(plans: Sequence[Plan], kept: Kept, seeds: int) -> None:
     def mean(one: Plan, name: str) -> float:
         return statistics.fmean(found["val"][name] for found in good[one])
 
-    minutes, precision = some["train_seconds"] / 60, some["precision"]
-    print(f"validation loss (nats), mean and sample deviation of {seeds} seeds, {minutes:.2g} minutes of training each")
+    precision = some["precision"]
+    print(f"validation loss (nats), mean and sample deviation of {seeds} seeds")
     print(", ".join(f"{name} {version}" for name, version in some["versions"].items()) + f", {precision}")
     losses = [name.removesuffix("_loss").replace("_", "-") for name in names]
-    table = Table("model", "hidden size", "parameters", "steps", "tokens/s", *losses)
+    table = Table("model", "hidden size", "parameters", "steps", "steps/s", *losses)
     for column in table.columns[1:]:
         column.justify = "right"
     for one in sorted(plans, key=lambda one: mean(one, monitor) if good[one] else float("inf")):
@@ -282,10 +307,11 @@ def show(plans: Sequence[Plan], kept: Kept, seeds: int) -> None:
         if not good[one]:
             table.add_row(*sizes, "", "", "diverged" if lost else "failed")
             continue
-        steps, speed = (statistics.fmean(found[name] for found in good[one]) for name in ("steps", "tokens_per_second"))
+        steps = statistics.fmean(found["steps"] for found in good[one])
+        speed = kept.pace[one.model]
         scores = [spread([found["val"][name] for found in good[one]]) for name in names]
         scores[0] += f" ({lost} of {seeds} diverged)" if lost else ""
-        table.add_row(*sizes, f"{steps:,.0f}", f"{speed:,.0f}", *scores)
+        table.add_row(*sizes, f"{steps:,.0f}", f"{speed:.1f}", *scores)
     if (floor := kept.floor.get("kneser_ney")) is not None:
         # N-grams look back as far as their order and never from a zero state: what they score is the stream.
         scores = [f"{floor:.4f}" if name == "stream_loss" else "" for name in names]

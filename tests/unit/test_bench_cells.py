@@ -67,11 +67,13 @@ class TestKept:
         known = {"model": "lstm", "hidden_size": 32, "params": 1000}
         first = bench.Kept(to, SETTINGS)
         first.floor = {"kneser_ney": 1.5}
+        first.keep_pace(plan, 12.5)
         first.add({**known, "seed": 0, "val": {}})
         first.add({**known, "seed": 1, "diverged": "Training stopped"})
         first.add({**known, "seed": 2, "failed": "no space left"})
         again = bench.Kept(to, SETTINGS)
         assert again.floor == {"kneser_ney": 1.5}
+        assert again.pace == {"lstm": 12.5}
         assert [again.find(plan, seed) is not None for seed in range(3)] == [True, True, False]
         assert again.find(bench.Plan("lstm", 40, 1300), 0) is None
 
