@@ -80,7 +80,8 @@ def main(
         raise InputError("Widths follow from --params: leave model.hidden_size away, or add --params 0.")
     shared = [f"data={data}", "test=false", "floor=false", "task.samples=null", "trainer.max_epochs=null"]
     shared += options
-    configs = {name: composed([f"model={name}", *shared]) for name in models}
+    limit = f"trainer.max_minutes={minutes}"
+    configs = {name: composed([f"model={name}", limit, *shared]) for name in models}
     for config in configs.values():
         build.check_config(config)
     first = next(iter(configs.values()))
