@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -107,11 +107,14 @@ class Batch:
         inputs: ``(B, T)`` token ids, int64, positions at and after ``lengths`` hold the padding id; or real numbers
             ``(B, T, F)``, float32.
         lengths: ``(B,)`` int64, always on the CPU, ``0 <= lengths <= T``.
-        targets: what is asked: ``(B,)`` class ids, ``(B, T)`` labels or next tokens, int64, or ``(B, K)`` real numbers.
-        index: ``(B,)`` int64, on the CPU: which rows of the split these are; of a corpus, where each row begins.
+        targets: what is asked: ``(B,)`` class ids, ``(B, T)`` labels or next tokens, int64, or real numbers:
+            ``(B, K)``, or ``(B, H, K)`` with NaN where nothing was measured.
+        index: ``(B,)`` int64, on the CPU: which rows of the split these are; of a corpus, where each row begins; of
+            series, the row that is the first to be forecast.
         fresh: ``(B,)`` bool, on the CPU: which rows begin with a zero state; the others go on from the state in which
             the same row of the batch before ended. None where rows have nothing to do with those before.
         state: those states, put in by whoever carries them (``engine.carry``); None is all zeros.
+        future: ``(B, H, G)`` float32: what is known beforehand of the steps to forecast (calendar, plans).
     """
 
     inputs: Tensor
@@ -120,6 +123,7 @@ class Batch:
     index: Tensor
     fresh: Tensor | None = None
     state: States | None = None
+    future: Tensor | None = None
 
     @property
     def size(self) -> int:
@@ -137,13 +141,14 @@ class Batch:
         return self.inputs.shape[0] * self.inputs.shape[1]
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch with ``inputs`` and ``targets`` on ``device``; ``lengths`` and ``index`` stay."""
+        """The same batch with ``inputs``, ``targets`` and ``future`` on ``device``; ``lengths`` and ``index`` stay."""
         if device.type == "cpu":
             return self
         return replace(
             self,
             inputs=self.inputs.to(device, non_blocking=True),
             targets=self.targets.to(device, non_blocking=True),
+            future=None if self.future is None else self.future.to(device, non_blocking=True),
         )
 
 
@@ -152,13 +157,15 @@ class DataSpec:
     """What the data alone knows and the model needs; none of it is ever written in a config.
 
     Attributes:
-        task: ``classification | regression | tagging | language_modeling``: what is asked.
+        task: ``classification | regression | tagging | detection | language_modeling | forecasting``: what is asked.
         num_outputs: classes, or numbers to predict.
         labels: their names.
         vocab_size: of token ids; 0 where the inputs are real numbers.
         num_features: width ``F`` of real inputs; 0 where the inputs are token ids.
         pad_id: id of padding.
         blank: of labels for every step, one that most steps have and that says nothing.
+        horizon: ``H``, how many steps ahead to forecast.
+        num_future: ``G``, how many of the features, the last ones, are known beforehand.
     """
 
     task: str
@@ -168,6 +175,40 @@ class DataSpec:
     num_features: int = 0
     pad_id: int = 0
     blank: str | None = None
+    horizon: int = 0
+    num_future: int = 0
+
+
+Role = Literal["location", "scale", "shape"]
+"""What a number that a forecaster gives stands for. A location (a mean, a quantile) moves and grows with the data; a
+scale, positive, grows with them; a shape (degrees of freedom) does neither."""
+
+
+class Units(Protocol):
+    """Leads forecasts back to the units of the data, and knows what came to pass. Rows are counted as in the data.
+
+    Attributes:
+        ids: ``S`` names of the series.
+        deviation: ``(S, K)`` standard deviation of each target over its training part.
+        seasonal: ``(S, K)`` mean absolute difference between values one season apart, over the training part (the
+            denominator of MASE: Hyndman and Koehler 2006).
+    """
+
+    ids: tuple[str, ...]
+    deviation: np.ndarray
+    seasonal: np.ndarray
+
+    def series(self, origins: np.ndarray) -> np.ndarray:
+        """``(B,)`` int64: to which of the series each of the rows ``origins`` ``(B,)`` belongs."""
+        ...
+
+    def actual(self, origins: np.ndarray) -> np.ndarray:
+        """``(B, H, K)`` float64: what came to pass from each origin on, NaN where nothing was measured."""
+        ...
+
+    def original(self, values: np.ndarray, origins: np.ndarray) -> np.ndarray:
+        """Scaled forecasts ``(B, H, K, ...)``, ascending functions of the data, in the data's own units, float64."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -210,7 +251,7 @@ class Loss:
     Attributes:
         total: scalar, the sum of the loss over what counts (with gradient while training).
         count: how many things were counted (examples, target tokens).
-        logits: what the model said, for the meter: ``(B, V)``, ``(B, T, V)`` or ``(B, K)``.
+        logits: what the model said, for the meter: ``(B, V)``, ``(B, T, V)``, ``(B, K)`` or ``(B, H, K, P)``.
         each: ``(B, T)``: the loss of every step, zero where nothing is asked, for a meter that looks closer.
         state: in which each row ended, where it may be carried on.
     """

@@ -1,0 +1,65 @@
+"""Time series as they are read: numbers on a regular clock, several series one after the other, three parts each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+PartName = Literal["train", "val", "test"]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One or several series with the same columns, each on a regular clock, one after the other.
+
+    Attributes:
+        times: ``(N,)`` datetime64[s], ascending and evenly spaced by ``freq`` within each series.
+        values: ``(N, K + O)`` float32: the ``K`` targets, then ``O`` columns that are known only of the past. Nothing
+            is missing; what was has been filled.
+        known: ``(N, G)`` float32: what is known beforehand of every row (plans, calendar features).
+        targets: the ``K`` names.
+        past: the ``O`` names.
+        ahead: the ``G`` names.
+        starts: ``(S,)`` int64, the row where each series begins; ascending, the first is 0.
+        ids: ``S`` names of the series; one series is ``("",)``.
+        freq: the clock's step as pandas writes it (``h``, ``MS``, ``15min``), so that time can be continued.
+        measured: ``(N, K)`` bool: which target values were measured, rather than filled; None: all were.
+    """
+
+    times: np.ndarray
+    values: np.ndarray
+    known: np.ndarray
+    targets: tuple[str, ...]
+    past: tuple[str, ...]
+    ahead: tuple[str, ...]
+    starts: np.ndarray
+    ids: tuple[str, ...]
+    freq: str
+    measured: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @property
+    def stops(self) -> np.ndarray:
+        """``(S,)`` int64: the row behind the last of each series."""
+        return np.append(self.starts[1:], len(self))
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The rows of one part: of each series ``s`` those from ``starts[s]`` up to, but not, ``stops[s]``.
+
+    Attributes:
+        series: all of them.
+        part: which part this is; what learns from data asks.
+        starts: ``(S,)`` int64.
+        stops: ``(S,)`` int64.
+    """
+
+    series: Series
+    part: PartName
+    starts: np.ndarray
+    stops: np.ndarray
