@@ -9,17 +9,20 @@ import torch
 
 from seqlab import schema
 from seqlab.build.keys import (
+    DECODING,
     PARTS,
     Config,
     only,
     without,
 )
+from seqlab.build.training import build_task
 from seqlab.data.synthetic import Part
 from seqlab.engine.runtime import seed_everything
 from seqlab.models import (
     ClassificationHead,
     Embedding,
     Features,
+    Forecaster,
     LanguageModel,
     Model,
     NgramReader,
@@ -27,20 +30,21 @@ from seqlab.models import (
     StepHead,
     TokenHead,
 )
-from seqlab.nn import ConcatMLP
+from seqlab.nn import ConcatMLP, SegmentRecurrent
 from seqlab.types import DataSpec, InputError, Split, Tokens
 
 HEADS: dict[str, Callable[..., torch.nn.Module]] = {
     "classification": ClassificationHead,
     "regression": RegressionHead,
     "tagging": StepHead,
+    "detection": StepHead,
 }
 """What joins an encoder to each task."""
 
 
 def build_model(
     config: Config, spec: DataSpec, tokens: Sequence[str] = (), train: Split | Part | Tokens | None = None
-) -> Model | LanguageModel:
+) -> Model | LanguageModel | Forecaster:
     """Embedding, encoder and head joined, initial weights drawn from ``seed``.
 
     Args:
@@ -51,6 +55,8 @@ def build_model(
     """
     node = config["model"]
     seed_everything(config["seed"])
+    if spec.task == "forecasting":
+        return _build_forecaster(config, spec)
     embedding: Embedding | Features
     if spec.num_features:
         embedding = Features(spec.num_features)
@@ -59,9 +65,9 @@ def build_model(
             vocab_size=spec.vocab_size, pad_id=spec.pad_id, tokens=tokens, **_embedding_options(config)
         )
     encoder = schema.construct("model", without(node, PARTS), input_size=embedding.output_size)
-    if spec.task == "tagging" and isinstance(encoder, ConcatMLP):
+    if spec.task in ("tagging", "detection") and isinstance(encoder, ConcatMLP | SegmentRecurrent):
         raise InputError(
-            f"model={node['name']} answers one vector for a whole row, data of task=tagging asks at each step."
+            f"model={node['name']} answers one vector for a whole row, data of task={spec.task} asks at each step."
         )
     if spec.task == "language_modeling":
         return LanguageModel(embedding, encoder, _token_head(node, embedding, encoder.output_size, spec.vocab_size))
@@ -76,6 +82,18 @@ def build_model(
         if train is not None:
             ngrams.fit(train)
     return Model(embedding, encoder, head, ngrams, node["tail"], node["vote"])
+
+
+def _build_forecaster(config: Config, spec: DataSpec) -> Forecaster:
+    node, decoding = config["model"], only(config["task"], DECODING)
+    if node["ngrams"] is not None or node["tail"] is not None:
+        raise InputError(f"model={node['name']} classifies texts: choose another for this data, such as model=lstm.")
+    width = Forecaster.reads(spec.num_outputs, spec.num_features, decoding["channels"])
+    encoder = schema.construct("model", without(node, PARTS), input_size=width)
+    return Forecaster(
+        encoder, spec.num_outputs, spec.num_features, spec.num_future, spec.horizon, build_task(config, spec).roles,
+        **decoding, **only(node["head"], ("pooling", "dropout")),
+    )  # fmt: skip
 
 
 def _embedding_options(config: Config) -> dict[str, Any]:
