@@ -1,0 +1,251 @@
+"""Clocks and calendars: read times, find the step of a clock, continue it, and say where in day, week and year it is.
+
+Times are datetime64[s] without a zone: those of a file with offsets are counted in UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from seqlab.schema import did_you_mean
+from seqlab.types import InputError
+
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+_UNITS = ((7 * 86_400, "W"), (86_400, "D"), (3_600, "h"), (60, "min"), (1, "s"))
+_LATEST = np.datetime64("9999-12-31T23:59:59", "s")
+
+
+def _days(times: np.ndarray) -> np.ndarray:
+    return times.astype("datetime64[D]").astype(np.int64)
+
+
+def _weekday(times: np.ndarray) -> np.ndarray:
+    return (_days(times) + 3) % 7  # 1970-01-01 was a Thursday; Monday is 0
+
+
+def _month(times: np.ndarray) -> np.ndarray:
+    return times.astype("datetime64[M]").astype(np.int64) % 12
+
+
+def _day_of_month(times: np.ndarray) -> np.ndarray:
+    return _days(times) - _days(times.astype("datetime64[M]"))
+
+
+def _day_of_year(times: np.ndarray) -> np.ndarray:
+    return _days(times) - _days(times.astype("datetime64[Y]"))
+
+
+def _week(times: np.ndarray) -> np.ndarray:
+    """Of ISO 8601, from 0: a week belongs to the year of its Thursday."""
+    thursday = (_days(times) - _weekday(times) + 3).astype("datetime64[D]")
+    return _day_of_year(thursday) // 7
+
+
+# name -> (from 0 upwards, the greatest)
+_FEATURES: dict[str, tuple[Callable[[np.ndarray], np.ndarray], int]] = {
+    "second": (lambda times: times.astype(np.int64) % 60, 59),
+    "minute": (lambda times: times.astype(np.int64) // 60 % 60, 59),
+    "hour": (lambda times: times.astype(np.int64) // 3_600 % 24, 23),
+    "weekday": (_weekday, 6),
+    "monthday": (_day_of_month, 30),
+    "yearday": (_day_of_year, 365),
+    "week": (_week, 52),
+    "month": (_month, 11),
+}
+
+
+def check_features(names: Sequence[str]) -> tuple[str, ...]:
+    """The names of calendar features, each of which exists and stands there once.
+
+    Raises:
+        InputError: otherwise.
+    """
+    for position, name in enumerate(names):
+        if name not in _FEATURES:
+            raise InputError(f"calendar={list(names)}: there is no feature '{name}'{did_you_mean(name, _FEATURES)}")
+        if name in names[:position]:
+            raise InputError(f"calendar={list(names)} names '{name}' twice: name it once.")
+    return tuple(names)
+
+
+def features(times: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Where each time stands in its minute, hour, day, week, month or year: one column a name.
+
+    Each runs linearly from -0.5 (the first second, minute, hour, Monday, day, week, January) to 0.5 (the last there can
+    be), as in GluonTS and in the ETT benchmark's code (Zhou et al., "Informer", AAAI 2021).
+
+    Args:
+        times: ``(N,)`` datetime64[s].
+        names: ``G`` of ``second``, ``minute``, ``hour``, ``weekday``, ``monthday``, ``yearday``, ``week`` (ISO 8601),
+            ``month``.
+
+    Returns:
+        ``(N, G)`` float32.
+
+    Raises:
+        InputError: no such feature, or one twice.
+    """
+    found = np.empty((len(times), len(names)), np.float32)
+    for column, name in enumerate(check_features(names)):
+        count, greatest = _FEATURES[name]
+        found[:, column] = count(times) / greatest - 0.5
+    return found
+
+
+def are_counts(cells: pd.Series) -> bool:
+    """Whether whole numbers are positions or seconds since 1970, rather than years (1749) or dates (20200131)."""
+    if isinstance(cells.dtype, pd.DatetimeTZDtype) or cells.dtype.kind == "M":
+        return False
+    words = cells.dropna().astype(str).str.strip()
+    return len(words) > 0 and bool(words.str.fullmatch(r"\d+").all()) and not words.str.len().isin((4, 8)).all()
+
+
+def read_times(cells: pd.Series, counts: bool = False) -> np.ndarray:
+    """``(N,)`` datetime64[s] of ISO-like dates and times; NaT where a cell is none, or is finer than a second.
+
+    Args:
+        cells: text (``2016-07-01 03:00:00``, ``2016/7/1``, ``1949-01``, ``1749``, ``20200131``; an offset as in
+            ``2016-07-01T03:00+02:00`` leads to UTC), or times.
+        counts: they are whole seconds since 1970 instead.
+    """
+    if counts:
+        numbers = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+        whole = (numbers == np.floor(numbers)) & (numbers >= 0) & (numbers <= _LATEST.astype(np.int64))
+        times = np.where(whole, numbers, 0).astype(np.int64).astype("datetime64[s]")
+        times[~whole] = np.datetime64("NaT")
+        return times
+    if not isinstance(cells.dtype, pd.DatetimeTZDtype) and cells.dtype.kind != "M":
+        cells = cells.astype(str)
+        cells = cells.mask(cells.isin(["now", "today", "<NA>"]))  # pandas would look at the clock on the wall
+    found = pd.to_datetime(cells, format="ISO8601", errors="coerce", utc=True).dt.tz_localize(None).to_numpy()
+    times = found.astype("datetime64[s]")
+    times[times != found] = np.datetime64("NaT")
+    return times
+
+
+def offset_of(freq: str) -> Any:
+    """The step of a clock, as pandas writes it (``h``, ``15min``, ``D``, ``B``, ``W-SUN``, ``MS``), as its offset.
+
+    Raises:
+        InputError: there is no such step; one that is not forward, or less than a second.
+    """
+    try:
+        offset = pd.tseries.frequencies.to_offset(freq)
+        start = pd.Timestamp("2001-01-01").as_unit("s")
+        step, second = start + offset - start, pd.Timedelta(seconds=1)
+        if step < second or step % second != pd.Timedelta(0):
+            raise ValueError
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"freq={freq!r} is not the step of a clock: write it as pandas does, for example 15min, h, D, B (days but "
+            "weekends), W-SUN, MS (months, by their first day), ME (by their last), QS-JAN or YS-JAN."
+        ) from error
+    return offset
+
+
+def infer_freq(times: np.ndarray, starts: np.ndarray) -> str | None:
+    """The step of a clock: the difference that most neighbours have, in months where days allow it.
+
+    Args:
+        times: ``(N,)`` datetime64[s], ascending within each series.
+        starts: ``(S,)`` the row where each series begins.
+
+    Returns:
+        As pandas writes it; None where no series has two rows.
+    """
+    steps = np.diff(times).astype(np.int64)
+    within = np.ones(len(steps), bool)
+    within[starts[1:] - 1] = False
+    if not within.any():
+        return None
+    if len(np.unique(times.astype(np.int64) % 86_400)) == 1:
+        calendar = _infer_calendar(times, within)
+        if calendar is not None:
+            return calendar
+    seconds = _most_common(steps[within])
+    unit, name = next((unit, name) for unit, name in _UNITS if seconds % unit == 0)
+    if name == "W":
+        name = f"W-{_WEEKDAYS[_weekday(times[:1])[0]]}"
+    return name if seconds == unit else f"{seconds // unit}{name}"
+
+
+def _infer_calendar(times: np.ndarray, within: np.ndarray) -> str | None:
+    """Months, quarters and years by their first or last days, or days but weekends; None where it is none of them."""
+    months = times.astype("datetime64[M]").astype(np.int64)
+    step = _most_common(np.diff(months)[within])
+    first = _day_of_month(times) == 0
+    last = _day_of_month(times + np.timedelta64(1, "D")) == 0
+    if step > 0 and (first.all() or last.all()):
+        month, end = int(_month(times[:1])[0]), "S" if first.all() else "E"
+        if step == 3:  # named by one of the four months
+            return f"Q{end}-{_MONTHS[month % 3 if end == 'S' else 9 + month % 3]}"
+        if step == 12:
+            return f"Y{end}-{_MONTHS[month]}"
+        return f"M{end}" if step == 1 else f"{step}M{end}"
+    days, weekdays = np.diff(_days(times))[within], _weekday(times)
+    weekends = (days == 3) & (weekdays[1:][within] == 0)
+    return "B" if _most_common(days) == 1 and weekends.any() and weekdays.max() < 5 else None
+
+
+def _most_common(values: np.ndarray) -> int:
+    distinct, counts = np.unique(values, return_counts=True)
+    return int(distinct[np.argmax(counts)])
+
+
+def steps_of(times: np.ndarray, starts: np.ndarray, freq: str) -> np.ndarray:
+    """``(N,)`` int64: how many steps after the first of its series each row lies; -1 where that is not a whole number.
+
+    Args:
+        times: ``(N,)`` datetime64[s], ascending within each series.
+        starts: ``(S,)`` the row where each series begins.
+        freq: as pandas writes it.
+    """
+    offset = offset_of(freq)
+    seconds = _seconds(offset)
+    lengths = np.diff(np.append(starts, len(times)))
+    if seconds is not None:
+        steps, rest = np.divmod((times - np.repeat(times[starts], lengths)).astype(np.int64), seconds)
+        steps[rest != 0] = -1
+        if isinstance(offset, pd.offsets.Week) and offset.weekday is not None:
+            steps[_weekday(times) != offset.weekday] = -1
+        return steps
+    # One clock for all series where it fits them, for pandas makes such clocks step by step.
+    steps = _on_clock(times, times.min(), times.max(), offset)
+    if (steps >= 0).all():
+        return steps - np.repeat(steps[starts], lengths)
+    pieces = np.split(times, starts[1:])
+    return np.concatenate([_on_clock(piece, piece[0], piece[-1], offset) for piece in pieces])
+
+
+def _on_clock(times: np.ndarray, first: np.datetime64, last: np.datetime64, offset: Any) -> np.ndarray:
+    clock = pd.date_range(first, last, freq=offset, unit="s").to_numpy()
+    if len(clock) == 0 or clock[0] != first:
+        return np.full(len(times), -1)
+    steps = np.minimum(np.searchsorted(clock, times), len(clock) - 1)
+    return np.where(clock[steps] == times, steps, -1)
+
+
+def _seconds(offset: Any) -> int | None:
+    """Of a step that is always as long."""
+    if isinstance(offset, pd.offsets.Week):
+        return offset.n * 7 * 86_400
+    if isinstance(offset, pd.offsets.Day):
+        return offset.n * 86_400
+    return offset.nanos // 10**9 if isinstance(offset, pd.offsets.Tick) else None
+
+
+def continue_times(last: np.datetime64, freq: str, count: int) -> np.ndarray:
+    """``(count,)`` datetime64[s]: the times that follow ``last`` on its clock.
+
+    Raises:
+        InputError: no such ``freq``; ``last`` does not lie on that clock (a 15th, of months by their first days).
+    """
+    found = pd.date_range(np.datetime64(last, "s"), periods=count + 1, freq=offset_of(freq), unit="s").to_numpy()
+    if found[0] != last:
+        raise InputError(f"{last} does not lie on a clock of freq={freq}: give the freq of the series.")
+    return found[1:]
