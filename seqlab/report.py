@@ -21,7 +21,7 @@ from seqlab.engine.tracker import Tracker
 from seqlab.insight.answers import answers_figure, position_figure
 from seqlab.insight.classification import confusion_figure, example_table, precision_recall_figure
 from seqlab.insight.language import position_loss_figure
-from seqlab.models import LanguageModel, Model
+from seqlab.models import AnyModel, LanguageModel
 from seqlab.tasks.classification import ClassificationMeter
 from seqlab.tasks.language_modeling import LanguageMeter
 from seqlab.tasks.regression import RegressionMeter
@@ -38,7 +38,7 @@ def report(
     config: Mapping[str, Any],
     data: Data,
     task: Task,
-    model: Model | LanguageModel,
+    model: AnyModel,
     runtime: Runtime,
     tracker: Tracker,
     result: Result,
@@ -98,7 +98,7 @@ def report(
 def draw(
     config: Mapping[str, Any],
     data: Data,
-    model: Model | LanguageModel,
+    model: AnyModel,
     tracker: Tracker,
     split: str,
     found: Evaluation,
@@ -119,7 +119,7 @@ def draw(
         samples = build.build_samples(config, data, tracker)
         if samples is not None and isinstance(model, LanguageModel):
             print(f"What it writes:\n\n{samples.write(model, step)}\n")
-    weight = getattr(model.embedding, "weight", None)
+    weight = getattr(getattr(model, "embedding", None), "weight", None)
     if weight is not None and data.pipeline is not None:
         tracker.embedding("embedding", weight[:PROJECTED], data.pipeline.tokens[:PROJECTED], step)
     settings = {part: config[part] for part in ("data", "model", "optim", "schedule", "trainer", "seed")}

@@ -40,7 +40,7 @@ def train(config: Mapping[str, Any]) -> Result:
     runtime = build.build_runtime(config)
     data = build.build_data(config)
     build.check_samples(config, data)
-    task = build.build_task(config, data.spec, data.pipeline)
+    task = build.build_task(config, data.spec, data.pipeline, getattr(data, "units", None))
     tokens = () if data.pipeline is None else data.pipeline.tokens
     model = build.build_model(config, data.spec, tokens, data.train).to(runtime.device)
     optimizer = build.build_optimizer(config, model)

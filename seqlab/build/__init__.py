@@ -1,7 +1,7 @@
 """From a config (plain Python) to objects: the only room that joins the others."""
 
 from seqlab.build.check import check_config
-from seqlab.build.data import Data, build_data, build_floor, build_loader, build_pipeline, check_same_data
+from seqlab.build.data import Data, build_data, build_floor, build_loader, build_pipeline, check_same_data, floor_errors
 from seqlab.build.model import build_model
 from seqlab.build.training import (
     build_optimizer,
@@ -31,6 +31,7 @@ __all__ = [
     "check_config",
     "check_same_data",
     "check_samples",
+    "floor_errors",
     "identity",
     "make_run_dir",
 ]

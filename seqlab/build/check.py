@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 
 from seqlab import schema
 from seqlab.build.keys import (
     BATCHING,
+    DECODING,
     PARTS,
     READING,
     RUNTIME,
     TASK_PARTS,
+    WINDOWS,
     Config,
     is_corpus,
+    is_series,
     is_text,
     only,
     source,
@@ -33,6 +36,8 @@ from seqlab.models import (
     NgramReader,
     check_causal,
 )
+from seqlab.models.decoders import DecoderKind
+from seqlab.models.forecaster import Channels, Normalize
 from seqlab.samples import Samples
 from seqlab.types import InputError
 
@@ -49,17 +54,19 @@ def check_config(config: Config) -> None:
     for key in ("test", "floor"):
         if not schema.accepts(config[key], bool):
             raise InputError(f"{key} must be true or false, not {config[key]!r}.")
-    if is_corpus(data) != (config["task"]["name"] == "language_modeling"):
+    task = config["task"]["name"]
+    if is_corpus(data) != (task == "language_modeling") or is_series(data) != (task == "forecasting"):
         raise InputError(
-            f"data={data['name']} and task={config['task']['name']} do not fit each other: leave task= away, "
-            "the dataset brings its own."
+            f"data={data['name']} and task={task} do not fit each other: leave task= away, the dataset brings its own."
         )
     _check_data(data)
     _check_node("model", without(model, PARTS), ("input_size",))
     with torch.device("meta"):  # what the encoder itself refuses, at no cost: nothing is allocated
         encoder = schema.construct("model", without(model, PARTS), input_size=2)
-    if config["task"]["name"] == "language_modeling":
+    if task == "language_modeling":
         check_causal(encoder)
+    if task == "forecasting":
+        schema.check("task", _decoding_options, only(config["task"], DECODING))
     schema.check("model.embedding", Embedding, model["embedding"], ("vocab_size", "pad_id", "tokens"))
     schema.check("model.head", _head_options, model["head"])
     schema.check("model", Model, only(model, ("tail", "vote")), ("embedding", "encoder", "head", "ngrams"))
@@ -79,6 +86,12 @@ def check_config(config: Config) -> None:
 
 def _check_data(data: Config) -> None:
     _check_node("data", source(data), ("cache_dir",))
+    if is_series(data):
+        schema.check("data", _windows_options, only(data, (*WINDOWS, "batch_size")))
+        for key in ("lookback", "horizon", "stride", "batch_size", "season"):
+            if data[key] < 1:
+                raise InputError(f"data.{key} must be at least 1, not {data[key]}.")
+        return
     if not is_text(data):
         schema.check("data", ArrayLoader, only(data, BATCHING), ("part", "seed", "shuffle"))
         return
@@ -118,6 +131,22 @@ def _reading_options(
     test_fraction: float,
 ) -> None:
     """``READING``, as a signature to check it against."""
+
+
+def _windows_options(
+    lookback: int,
+    horizon: int,
+    split: Sequence[float | str],
+    scaling: Sequence[str | Mapping[str, Any]],
+    season: int,
+    stride: int,
+    batch_size: int,
+) -> None:
+    """``WINDOWS``, as a signature to check it against."""
+
+
+def _decoding_options(decoder: DecoderKind, segment: int, normalize: Normalize, channels: Channels) -> None:
+    """``DECODING``, as a signature to check it against."""
 
 
 def _runtime_options(threads: int | None = None, tune: Literal["auto", "off"] = "auto") -> None:

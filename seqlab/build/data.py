@@ -7,11 +7,14 @@ from typing import Any
 
 from seqlab import schema
 from seqlab.baselines.kneser_ney import floor as language_floor
+from seqlab.baselines.series import History, forecasters
 from seqlab.baselines.text import floor as text_floor
 from seqlab.build.keys import (
     BATCHING,
+    WINDOWS,
     Config,
     is_corpus,
+    is_series,
     is_text,
     only,
     source,
@@ -19,14 +22,16 @@ from seqlab.build.keys import (
 from seqlab.data.arrays import ArrayData, ArrayLoader, load_generated
 from seqlab.data.batching import BucketLoader
 from seqlab.data.corpus import Corpus, load_corpus
+from seqlab.data.forecast import ForecastData, ForecastLoader, Windows, load_forecast
 from seqlab.data.labelled import LabelledText, load_labelled
 from seqlab.data.synthetic import Part
 from seqlab.data.windows import ChainLoader, LaneLoader, WindowLoader
 from seqlab.paths import cache_dir
+from seqlab.tasks.forecast_errors import ForecastErrors, blocks
 from seqlab.text.pipeline import TextPipeline, WordPipeline
 from seqlab.types import InputError, Loader, Split, Tokens
 
-Data = LabelledText | ArrayData | Corpus
+Data = LabelledText | ArrayData | Corpus | ForecastData
 
 
 def build_pipeline(config: Config) -> TextPipeline:
@@ -37,7 +42,9 @@ def build_pipeline(config: Config) -> TextPipeline:
 def build_data(config: Config) -> Data:
     """Read the dataset (or its token cache) with its validation part and vocabulary, or generate it."""
     data: Data
-    if not is_text(config["data"]):
+    if is_series(config["data"]):
+        data = load_forecast(_construct_source(config), **only(config["data"], WINDOWS))
+    elif not is_text(config["data"]):
         data = load_generated(schema.construct("data", source(config["data"]), seed=config["seed"]))
     elif is_corpus(config["data"]):
         data = load_corpus(
@@ -82,6 +89,11 @@ def check_same_data(saved: Mapping[str, Any], data: Data) -> None:
     """
     if saved["digest"] == data.digest:
         return
+    if isinstance(data, ForecastData):
+        raise InputError(
+            f"The data is not what the run was trained on: data={data.name} has other rows or was read with other "
+            "options; put the run's data back, or train anew."
+        )
     if data.pipeline is None or saved["pipeline"] is None:
         raise InputError(f"The data is not what the run was trained on: data={data.name} was made with other options.")
     old, new = saved["pipeline"].get("tokens", []), data.pipeline.state_dict().get("tokens", [])
@@ -110,6 +122,10 @@ def build_floor(config: Config, data: Data, split: str) -> dict[str, float]:
             data.train, part, data.spec.vocab_size, order=10 if single else 5,
             cache_dir=cache_dir() / "floors", digest=f"{split}-{data.digest}",
         )  # fmt: skip
+    if isinstance(data, ForecastData):
+        metric = config["task"]["decides"]
+        found = {name: errors.compute() for name, errors in floor_errors(config, data, split).items()}
+        return {name: metrics[metric] for name, metrics in found.items() if metric in metrics}
     words = WordPipeline()
     if words.config() != data.pipeline.config():
         data = _read(config, words)
@@ -118,12 +134,31 @@ def build_floor(config: Config, data: Data, split: str) -> dict[str, float]:
     )
 
 
-def build_loader(config: Config, part: Split | Part | Tokens, pad_id: int, *, shuffle: bool) -> Loader:
+def floor_errors(config: Config, data: ForecastData, split: str) -> dict[str, ForecastErrors]:
+    """Errors of the honest baselines of series on the very windows of a part, by name."""
+    windows: Windows = getattr(data, split)
+    K = len(data.series.targets)
+    history = History(
+        data.series.values[:, :K], data.series.starts, data.parts["train"].stops, windows.lookback, windows.horizon,
+        data.season,
+    )  # fmt: skip
+    levels, nominal = config["task"]["levels"], config["task"]["nominal"]
+    found = {}
+    for name, forecast in forecasters(history, data.val.origins).items():
+        found[name] = ForecastErrors(data.units, levels, nominal, data.series.targets)
+        for some in blocks(len(windows), windows.horizon * K):
+            found[name].add(windows.origins[some], forecast(windows.origins[some]))
+    return found
+
+
+def build_loader(config: Config, part: Split | Part | Tokens | Windows, pad_id: int, *, shuffle: bool) -> Loader:
     """Batches of one part: shuffled to learn from; otherwise to measure, in a fixed order and maybe at more length."""
     data, seed = config["data"], config["seed"]
     if isinstance(part, Tokens):
         return _learn(data, part, seed, pad_id) if shuffle else _measure(data, part, pad_id)
     batching = only(data, BATCHING)
+    if isinstance(part, Windows):
+        return ForecastLoader(part, seed=seed, shuffle=shuffle, **batching)
     if isinstance(part, Part):
         return ArrayLoader(part, seed=seed, shuffle=shuffle, **batching)
     if not shuffle and data["eval_max_length"] is not None:

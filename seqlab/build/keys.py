@@ -11,17 +11,21 @@ BATCHING = ("batch_size", "max_batch_tokens", "max_length", "truncate", "round_t
 """Keys of ``data`` that say how batches of examples are made."""
 READING = ("batch_size", "length", "sampling", "reset", "eval_length", "val_fraction", "test_fraction")
 """Keys of a corpus that say how it is parted and read."""
+WINDOWS = ("lookback", "horizon", "split", "scaling", "season", "stride")
+"""Keys of series that say how they are parted, scaled and cut into windows."""
 SUITS = (
     "epochs", "pooling", "head_dropout", "embedding", "word_dropout", "max_lag", "lr",
     "hidden_size", "embedding_dim", "embedding_dropout", "variational", "forget_bias", "weight_decay", "beta2",
-    "warmup", "subwords", "lowercase",
+    "warmup", "subwords", "lowercase", "normalize", "channels", "decides",
 )  # fmt: skip
 """Keys of ``data`` that say what suits it best; the model's and the trainer's options refer to them."""
 PREPARING = ("name", "tokenizer", "max_tokens", "val_fraction", "eval_max_length", *BATCHING, *SUITS)
 """Keys of ``data`` that are not the source's own."""
-PARTS = ("name", "embedding", "head", "ngrams", "tail", "vote")
+PARTS = ("name", "embedding", "head", "decoder", "ngrams", "tail", "vote")
 """Keys of ``model`` that are not the encoder's own."""
-TASK_PARTS = ("name", "samples")
+DECODING = ("decoder", "segment", "normalize", "channels")
+"""Keys of a forecasting ``task`` that say how an encoder becomes a forecaster."""
+TASK_PARTS = ("name", "samples", *DECODING)
 """Keys of ``task`` that are not the task's own."""
 RUNTIME = ("device", "precision")
 """Keys of ``trainer`` that say where it computes."""
@@ -37,9 +41,15 @@ def is_text(data: Config) -> bool:
     return "tokenizer" in data
 
 
+def is_series(data: Config) -> bool:
+    """Whether ``data`` is read to forecast what comes after it."""
+    return "horizon" in data
+
+
 def source(data: Config) -> dict[str, Any]:
     """What of ``data`` is the source's own."""
-    return without(data, (*PREPARING, *READING) if is_corpus(data) else PREPARING)
+    reading = READING if is_corpus(data) else WINDOWS if is_series(data) else ()
+    return without(data, (*PREPARING, *reading))
 
 
 def without(node: Config, keys: tuple[str, ...]) -> dict[str, Any]:

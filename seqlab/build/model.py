@@ -16,9 +16,11 @@ from seqlab.build.keys import (
     without,
 )
 from seqlab.build.training import build_task
+from seqlab.data.forecast import Windows
 from seqlab.data.synthetic import Part
 from seqlab.engine.runtime import seed_everything
 from seqlab.models import (
+    AnyModel,
     ClassificationHead,
     Embedding,
     Features,
@@ -31,6 +33,7 @@ from seqlab.models import (
     TokenHead,
 )
 from seqlab.nn import ConcatMLP, SegmentRecurrent
+from seqlab.tasks.forecasting import Forecasting
 from seqlab.types import DataSpec, InputError, Split, Tokens
 
 HEADS: dict[str, Callable[..., torch.nn.Module]] = {
@@ -43,8 +46,8 @@ HEADS: dict[str, Callable[..., torch.nn.Module]] = {
 
 
 def build_model(
-    config: Config, spec: DataSpec, tokens: Sequence[str] = (), train: Split | Part | Tokens | None = None
-) -> Model | LanguageModel | Forecaster:
+    config: Config, spec: DataSpec, tokens: Sequence[str] = (), train: Split | Part | Tokens | Windows | None = None
+) -> AnyModel:
     """Embedding, encoder and head joined, initial weights drawn from ``seed``.
 
     Args:
@@ -76,7 +79,7 @@ def build_model(
     head = head_class(input_size=encoder.output_size, num_outputs=spec.num_outputs, **options)
     ngrams = None
     if node["ngrams"] is not None:
-        if spec.task != "classification" or isinstance(train, Part | Tokens):
+        if spec.task != "classification" or not isinstance(train, Split | None):
             raise InputError(f"model={node['name']} counts words and classifies texts: choose another for this data.")
         ngrams = NgramReader(num_classes=spec.num_outputs, **node["ngrams"])
         if train is not None:
@@ -90,8 +93,10 @@ def _build_forecaster(config: Config, spec: DataSpec) -> Forecaster:
         raise InputError(f"model={node['name']} classifies texts: choose another for this data, such as model=lstm.")
     width = Forecaster.reads(spec.num_outputs, spec.num_features, decoding["channels"])
     encoder = schema.construct("model", without(node, PARTS), input_size=width)
+    task = build_task(config, spec)
+    assert isinstance(task, Forecasting)
     return Forecaster(
-        encoder, spec.num_outputs, spec.num_features, spec.num_future, spec.horizon, build_task(config, spec).roles,
+        encoder, spec.num_outputs, spec.num_features, spec.num_future, spec.horizon, task.roles,
         **decoding, **only(node["head"], ("pooling", "dropout")),
     )  # fmt: skip
 

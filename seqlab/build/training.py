@@ -20,21 +20,26 @@ from seqlab.build.keys import (
     without,
 )
 from seqlab.data.corpus import Corpus
+from seqlab.data.forecast import ForecastData
 from seqlab.engine.runtime import Runtime, make_runtime, tune_allocator, tune_products
 from seqlab.engine.settings import Settings
 from seqlab.engine.tracker import Tracker
 from seqlab.samples import Samples
 from seqlab.text.pipeline import TextPipeline
-from seqlab.types import DataSpec, InputError, Task
+from seqlab.types import DataSpec, InputError, Task, Units
 
 
-def build_task(config: Config, spec: DataSpec, pipeline: TextPipeline | None = None) -> Task:
-    """Loss and metrics."""
+def build_task(
+    config: Config, spec: DataSpec, pipeline: TextPipeline | None = None, units: Units | None = None
+) -> Task:
+    """Loss and metrics; those of forecasts in the data's own units are known with ``units`` alone."""
     node = without(config["task"], TASK_PARTS)
     known = {
         "num_outputs": spec.num_outputs,
         "labels": spec.labels,
         "blank": spec.blank,
+        "horizon": spec.horizon,
+        "units": units,
         "characters": None if pipeline is None else pipeline.characters,
     }
     taken = schema.arguments(schema.locate(node.get("_target_"), "task"))
@@ -105,6 +110,7 @@ def identity(config: Config, data: Data) -> dict[str, Any]:
     return {
         "config": dict(config),
         "pipeline": None if data.pipeline is None else data.pipeline.state_dict(),
+        "scaling": data.scaling.state_dict() if isinstance(data, ForecastData) else None,
         "spec": {**asdict(data.spec), "labels": list(data.spec.labels)},
         "digest": data.digest,
     }

@@ -10,9 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from seqlab.models.embedding import Features
+from seqlab.models.forecaster import Forecaster
 from seqlab.models.language_model import LanguageModel
 from seqlab.models.model import Model
 from seqlab.types import Encoded
+
+AnyModel = Model | LanguageModel | Forecaster
 
 _PROBE_LENGTH = 7
 """Steps of the probe; an answer's middle dimension of this size is shown as ``T``."""
@@ -60,8 +63,8 @@ class Summary:
         return text.getvalue().rstrip("\n")
 
 
-def summarize(model: Model | LanguageModel) -> Summary:
-    """Run the model once on two rows of id 0 and note what each layer answers.
+def summarize(model: AnyModel) -> Summary:
+    """Run the model once on two rows of zeros and note what each layer answers.
 
     Every parameter is counted in exactly one row. The model's mode is left as it was and no random number is drawn.
     """
@@ -77,10 +80,7 @@ def summarize(model: Model | LanguageModel) -> Summary:
     model.eval()
     try:
         with torch.no_grad():
-            inputs = torch.zeros(2, _PROBE_LENGTH, dtype=torch.long, device=first.device)
-            if isinstance(model.embedding, Features):
-                inputs = first.new_zeros(2, _PROBE_LENGTH, model.embedding.output_size)
-            model(inputs, torch.full((2,), _PROBE_LENGTH))
+            model(*_probe(model, first))
     finally:
         model.train(training)
         for handle in handles:
@@ -94,9 +94,21 @@ def summarize(model: Model | LanguageModel) -> Summary:
     return Summary(tuple(rows), _count(model), sum(p.numel() for p in model.parameters() if p.requires_grad))
 
 
-def _layers(model: Model | LanguageModel) -> dict[str, nn.Module]:
+def _probe(model: AnyModel, like: Tensor) -> tuple[Tensor, ...]:
+    """Two rows of zeros, their lengths, and of a forecaster what is known of the steps to come."""
+    lengths = torch.full((2,), _PROBE_LENGTH)
+    if isinstance(model, Forecaster):
+        G = model.num_future
+        inputs = like.new_zeros(2, _PROBE_LENGTH, model.values + G)
+        return (inputs, lengths, like.new_zeros(2, model.horizon, G)) if G else (inputs, lengths)
+    if isinstance(model.embedding, Features):
+        return like.new_zeros(2, _PROBE_LENGTH, model.embedding.output_size), lengths
+    return torch.zeros(2, _PROBE_LENGTH, dtype=torch.long, device=like.device), lengths
+
+
+def _layers(model: AnyModel) -> dict[str, nn.Module]:
     """What gets a row: the embedding, the encoder or each layer of a stack, and the parts of the head."""
-    layers: dict[str, nn.Module] = {"embedding": model.embedding}
+    layers: dict[str, nn.Module] = {} if isinstance(model, Forecaster) else {"embedding": model.embedding}
     stack = getattr(model.encoder, "layers", None)
     if isinstance(stack, nn.ModuleList) and _count(stack) == _count(model.encoder):
         layers |= {f"encoder.layers.{name}": layer for name, layer in stack.named_children()}
@@ -104,6 +116,8 @@ def _layers(model: Model | LanguageModel) -> dict[str, nn.Module]:
         layers["encoder"] = model.encoder
     if isinstance(model, LanguageModel):
         return layers | {"head": model.head}
+    if isinstance(model, Forecaster):
+        return layers | {"decoder": model.decoder}
     layers |= {f"head.{name}": part for name, part in model.head.named_children()}
     if model.ngrams is not None:
         layers["ngrams"] = model.ngrams

@@ -3,7 +3,8 @@
 from seqlab.nn.pooling import Pooling
 from seqlab.nn.readers import BagOfWords, ConcatMLP, Convolution
 from seqlab.nn.recurrent import Recurrent
+from seqlab.nn.segments import SegmentRecurrent
 from seqlab.nn.stream import Stream
 from seqlab.nn.tcn import TCN
 
-__all__ = ["TCN", "BagOfWords", "ConcatMLP", "Convolution", "Pooling", "Recurrent", "Stream"]
+__all__ = ["TCN", "BagOfWords", "ConcatMLP", "Convolution", "Pooling", "Recurrent", "SegmentRecurrent", "Stream"]
