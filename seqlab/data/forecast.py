@@ -1,0 +1,211 @@
+"""Series, ready to train on: read a source, cut it in parts, scale by the training part alone, lay windows over it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from seqlab.data.forecast_parts import PART_NAMES
+from seqlab.data.forecast_parts import parts as parts
+from seqlab.data.forecast_units import ForecastUnits as ForecastUnits
+from seqlab.data.forecast_units import spread
+from seqlab.data.forecast_windows import ForecastLoader as ForecastLoader
+from seqlab.data.forecast_windows import Windows as Windows
+from seqlab.data.forecast_windows import windows_over
+from seqlab.data.scaling import Scaling as Scaling
+from seqlab.data.series import PartName, Series, Slice
+from seqlab.types import DataSpec, InputError
+
+log = logging.getLogger(__name__)
+
+
+class Source(Protocol):
+    """Names series; anything with these three is one."""
+
+    name: str
+
+    def digest(self) -> str:
+        """A digest of the files and of the options they are read with; cheap, for it is asked at every start."""
+        ...
+
+    def read(self) -> Series:
+        """All rows, the same at every reading."""
+        ...
+
+
+@dataclass(frozen=True)
+class ForecastData:
+    """Three parts as windows over the same rows, and what is known of them.
+
+    Attributes:
+        name: of the source.
+        train: windows that lie in the training part with look-back and horizon.
+        val: windows whose horizon lies in the validation part; their look-back may reach back into training.
+        test: the same of the test part; None where there is none.
+        spec: the sizes that the model takes from the data.
+        digest: of the source and of all options.
+        series: as it was read.
+        scaling: that has learned from the training part.
+        units: lead forecasts back to those of the data.
+        season: rows after which the data repeat, more or less.
+        parts: which rows belong to which part.
+    """
+
+    name: str
+    train: Windows
+    val: Windows
+    test: Windows | None
+    spec: DataSpec
+    digest: str
+    series: Series
+    scaling: Scaling
+    units: ForecastUnits
+    season: int
+    parts: dict[PartName, Slice]
+    pipeline: None = None
+
+
+def load_forecast(
+    source: Source,
+    *,
+    lookback: int,
+    horizon: int,
+    split: Sequence[float | int | str],
+    scaling: Sequence[str | Mapping[str, Any]],
+    season: int,
+    stride: int = 1,
+) -> ForecastData:
+    """Read a source and make windows of it, see ``prepare``."""
+    options = [lookback, horizon, list(split), Scaling(scaling).steps, season, stride]
+    started = time.perf_counter()
+    data = prepare(
+        source.read(),
+        lookback=lookback,
+        horizon=horizon,
+        split=split,
+        scaling=scaling,
+        season=season,
+        stride=stride,
+        name=source.name,
+        digest=hashlib.sha256(json.dumps([source.digest(), *options]).encode()).hexdigest(),
+    )
+    log.info(
+        "%s: %s rows, %s training, %s validation, %s test windows (%.1f s)",
+        data.name,
+        f"{len(data.series):,}",
+        *(f"{0 if windows is None else len(windows):,}" for windows in (data.train, data.val, data.test)),
+        time.perf_counter() - started,
+    )
+    return data
+
+
+def prepare(
+    series: Series,
+    *,
+    lookback: int,
+    horizon: int,
+    split: Sequence[float | int | str],
+    scaling: Sequence[str | Mapping[str, Any]] | Scaling,
+    season: int,
+    stride: int = 1,
+    name: str = "series",
+    digest: str = "",
+) -> ForecastData:
+    """Cut series in parts, scale them by the training part, lay windows over them; a pure function of its arguments.
+
+    Args:
+        series: as they were read; left as they are.
+        lookback: rows that a window reads.
+        horizon: rows that it is asked for.
+        split: see ``parts``.
+        scaling: steps to learn from the training part; or a ``Scaling`` that has learned, to be used as it is.
+        season: rows after which the data repeat, for MASE; 1 where they do not.
+        stride: only every so-manieth training window is used.
+        name: of the data.
+        digest: of what the series came from, and of these options.
+
+    Raises:
+        InputError: a part that is too short for one window, a training part not longer than the season, a target that
+            never changes there; what ``parts`` and ``Scaling`` refuse.
+    """
+    for option, value in (("lookback", lookback), ("horizon", horizon), ("season", season), ("stride", stride)):
+        if value < 1:
+            raise InputError(f"data.{option} must be at least 1, not {value}.")
+    cut = parts(series, split)
+    fitted = scaling if isinstance(scaling, Scaling) else Scaling(scaling).fit(cut["train"])
+    origins = {part: _origins(cut[part], lookback, horizon, fitted.lost) for part in cut}
+    if stride > 1:
+        origins["train"] = [found[::stride] for found in origins["train"]]
+    shared = windows_over(series, fitted, np.concatenate(origins["train"]), lookback, horizon)
+    windows = {part: replace(shared, origins=np.concatenate(found)) for part, found in origins.items()}
+    return ForecastData(
+        name=name,
+        train=windows["train"],
+        val=windows["val"],
+        test=windows.get("test"),
+        spec=DataSpec(
+            "forecasting",
+            num_outputs=len(series.targets),
+            labels=series.targets,
+            num_features=shared.inputs.shape[1],
+            horizon=horizon,
+            num_future=shared.num_future,
+        ),
+        digest=digest,
+        series=series,
+        scaling=fitted,
+        units=ForecastUnits(series, fitted, horizon, *spread(cut["train"], season)),
+        season=season,
+        parts=cut,
+    )
+
+
+def origin_windows(data: ForecastData, origins: np.ndarray) -> Windows:
+    """Windows of any origins ``(W,)`` that have their look-back and horizon within one series, whatever the part.
+
+    Raises:
+        InputError: an origin that has not.
+    """
+    origins = np.asarray(origins, dtype=np.int64)
+    number = data.units.series(origins)
+    first = data.series.starts[number] + data.scaling.lost + data.train.lookback
+    last = data.series.stops[number] - data.train.horizon
+    if (outside := (origins < first) | (origins > last)).any():
+        place = int(outside.argmax())
+        raise InputError(
+            f"no forecast can be held against the data from row {origins[place]} on: with "
+            f"data.lookback={data.train.lookback} and data.horizon={data.train.horizon}, rows {first[place]} to "
+            f"{last[place]} can be the first of one."
+        )
+    return replace(data.train, origins=origins)
+
+
+def _origins(part: Slice, lookback: int, horizon: int, lost: int) -> list[np.ndarray]:
+    """Origins of all windows of a part, series by series."""
+    starts = part.series.starts
+    first = starts + lost + lookback  # validation and test may look back as far as the series goes
+    if part.part != "train":
+        first = np.maximum(first, part.starts)
+    last = part.stops - horizon
+    found = [np.arange(one, other + 1) for one, other in zip(first.tolist(), last.tolist(), strict=True)]
+    empty = sum(len(origins) == 0 for origins in found)
+    if empty < len(found):
+        if empty:
+            log.warning("%d of %d series are too short for a %s window", empty, len(found), PART_NAMES[part.part])
+        return found
+    rows = int((part.stops - part.starts).max())
+    has = f"the {PART_NAMES[part.part]} part has {rows}" + (" at most" if len(found) > 1 else "")
+    if part.part == "train" or horizon <= rows:
+        taken = f" + {lost} rows that differences take" if lost else ""
+        raise InputError(
+            f"data.lookback={lookback} + data.horizon={horizon}{taken} needs {lookback + horizon + lost} rows, {has}: "
+            "shorten them, or give the part more rows."
+        )
+    raise InputError(f"data.horizon={horizon} needs {horizon} rows, {has}: shorten it, or give the part more rows.")
