@@ -48,7 +48,7 @@ class ForecastErrors:
       the same whatever scaling a model was trained with.
     - ``pinball``: mean over the levels ``t`` of ``max(t d, (t - 1) d)``, where ``d`` is the truth less the quantile.
     - ``crps``: the continuous ranked probability score is twice the integral of the pinball loss over all levels
-      (Gneiting and Raftery 2007, section 4.2 with 6.2); here the mean over these levels, each weighed by the room
+      (Laio and Tamea 2007; Gneiting and Ranjan 2011); here the mean over these levels, each weighed by the room
       between its neighbours (evenly spaced, all weigh alike). An approximation: it knows nothing of what lies beyond
       the outermost levels; with 19 levels from 0.05 to 0.95 it is some 4 % too large for a normal distribution.
       ``scaled_crps`` is the same in deviations.
@@ -100,7 +100,8 @@ class ForecastErrors:
         if quantiles is not None:
             assert quantiles.shape == (*point.shape, len(self.levels)), (quantiles.shape, point.shape, self.levels)
         for rows in blocks(len(origins), math.prod(point.shape[1:]) * max(1, len(self.levels))):
-            self._add(origins[rows], point[rows], None if quantiles is None else quantiles[rows])
+            with np.errstate(invalid="ignore", over="ignore"):  # of a training that diverges: it shows as NaN
+                self._add(origins[rows], point[rows], None if quantiles is None else quantiles[rows])
 
     def _add(self, origins: np.ndarray, point: np.ndarray, quantiles: np.ndarray | None) -> None:
         series = self.units.series(origins)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -237,7 +238,7 @@ class ForecastMeter:
 
     def update(self, loss: Loss, batch: Batch) -> None:
         """Count one batch, some windows at a time: all its quantiles at once would be large."""
-        self._total += float(loss.total)
+        self._total += float(loss.total.detach())
         self._count += loss.count
         answers, origins = loss.logits.detach(), batch.index.numpy()
         for rows in blocks(len(answers), math.prod(answers.shape[1:3]) * max(1, len(self.task.levels))):
@@ -252,11 +253,9 @@ class ForecastMeter:
         """Count them, and keep every so-maniest window: as few however many there are."""
         self.errors.add(origins, point, quantiles)
         for row in range(len(origins)):
-            if self._seen % self._stride == 0 or row == len(origins) - 1:
-                one = None if quantiles is None else quantiles[row].copy()
-                self._last = (int(origins[row]), point[row].copy(), one)
-                if self._seen % self._stride == 0:
-                    self._kept.append(self._last)
+            self._last = (int(origins[row]), point[row], None if quantiles is None else quantiles[row])
+            if self._seen % self._stride == 0:  # copied, for a view keeps all the others
+                self._kept.append(copy.deepcopy(self._last))
             if len(self._kept) > 4 * EXAMPLES:
                 self._kept, self._stride = self._kept[::2], 2 * self._stride
             self._seen += 1
@@ -265,7 +264,7 @@ class ForecastMeter:
     def examples(self) -> Examples:
         """At most ``EXAMPLES`` windows, the first and the last of the pass among them."""
         assert self._last is not None, "examples before any window"
-        kept = self._kept if self._kept[-1] is self._last else [*self._kept, self._last]
+        kept = self._kept if self._kept[-1][0] == self._last[0] else [*self._kept, self._last]
         chosen = [kept[i] for i in np.unique(np.linspace(0, len(kept) - 1, EXAMPLES).round().astype(int))]
         origins = np.array([origin for origin, _, _ in chosen])
         quantiles = [one for _, _, one in chosen if one is not None]
@@ -305,8 +304,8 @@ def _student_series(levels: tuple[float, ...]) -> np.ndarray:
 
 
 def _ascending(quantiles: Tensor) -> Tensor:
-    """The same numbers from low to high; no gradient passes."""
-    quantiles = quantiles.detach()
+    """The same numbers from low to high, in float32; no gradient passes."""
+    quantiles = quantiles.detach().float()
     if quantiles.device.type == "cpu":  # numpy sorts short rows ten times as fast
         return torch.from_numpy(np.sort(quantiles.numpy(), axis=-1))
     return quantiles.sort(-1).values
