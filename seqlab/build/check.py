@@ -72,7 +72,11 @@ def check_config(config: Config) -> None:
     schema.check("model", Model, only(model, ("tail", "vote")), ("embedding", "encoder", "head", "ngrams"))
     if model["ngrams"] is not None:
         schema.check("model.ngrams", NgramReader, model["ngrams"], ("num_classes",))
-    _check_node("task", without(config["task"], TASK_PARTS), ("num_outputs", "labels", "blank", "characters"))
+    _check_node(
+        "task",
+        without(config["task"], TASK_PARTS),
+        ("num_outputs", "labels", "blank", "characters", "horizon", "units"),
+    )
     if (samples := config["task"].get("samples")) is not None:
         schema.check("task.samples", Samples, samples, ("tracker", "pipeline"))
         Sampling(**only(samples, tuple(schema.arguments(Sampling))))

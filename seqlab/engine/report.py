@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from torch.optim import Optimizer
@@ -32,10 +32,13 @@ class Report:
         tracker: takes the curves.
         progress: shows how far the run is.
         batches: of one epoch.
+        headline: the metrics that are told beside the loss; all of them go to the tracker.
     """
 
-    def __init__(self, tracker: Curves | None, progress: Progress | None, batches: int) -> None:
-        self.tracker, self.progress, self.batches = tracker, progress, batches
+    def __init__(
+        self, tracker: Curves | None, progress: Progress | None, batches: int, headline: Sequence[str] = ()
+    ) -> None:
+        self.tracker, self.progress, self.batches, self.headline = tracker, progress, batches, headline
         self.next_show = math.inf if progress is None else 0.0
         self._loss = math.nan
 
@@ -75,6 +78,7 @@ class Report:
             values = {f"val/{name}": value for name, value in found.metrics.items()}
             self.tracker.scalars(values | {"val/seconds": found.seconds}, state.step)
         if self.progress is not None:
-            numbers = "  ".join(f"{name} {readable(value)}" for name, value in found.metrics.items())
+            told = [name for name in ("loss", *self.headline) if name in found.metrics]
+            numbers = "  ".join(f"{name} {readable(found.metrics[name])}" for name in dict.fromkeys(told))
             best = "  (best)" if improved else ""
             self.progress.message(f"epoch {state.epoch + 1}  step {state.step}  val  {numbers}{best}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -77,7 +78,10 @@ class Tracker:
         self._writer.add_text(tag, markdown, step)
 
     def figure(self, tag: str, figure: Figure, step: int = 0) -> None:
-        """A matplotlib figure in the images tab; it is closed."""
+        """A matplotlib figure in the images tab, closed, and as ``figures/TAG.png`` in the run folder."""
+        path = self.run_dir / "figures" / (re.sub(r"[^\w/-]+", "_", tag) + ".png")  # a tag may hold a column's name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path)
         self._writer.add_figure(tag, figure, step)
 
     def embedding(self, tag: str, matrix: Tensor, tokens: Sequence[str], step: int = 0) -> None:

@@ -96,7 +96,7 @@ class Trainer:
         self._batches = len(train)
         self._interrupt = Interrupt()
         self._random: dict[str, Any] | None = None
-        self._report = Report(tracker, progress, self._batches)
+        self._report = Report(tracker, progress, self._batches, task.headline)
         self._since = self._next_save = math.inf
         self._save_due = False
         self._guess, self._share = 0, torch.empty(())

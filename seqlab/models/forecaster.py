@@ -42,6 +42,8 @@ class Forecaster(nn.Module):
             et al. 2022); ``none``.
         channels: ``mixed``: a row reads all features at once. ``separate``: each target is a row of its own, with the
             same weights (and with the columns that are no targets).
+        highway: how many of the last steps also go straight to the horizon, by one linear map that all targets share:
+            the autoregressive component of LSTNet (Lai et al. 2018, section 3.7). 0: none.
         pooling: how the encoder's outputs become one vector.
         dropout: on what the output layer reads.
 
@@ -63,6 +65,7 @@ class Forecaster(nn.Module):
         segment: int = 24,
         normalize: Normalize = "none",
         channels: Channels = "mixed",
+        highway: int = 0,
         pooling: PoolKind | Sequence[PoolKind] = "last",
         dropout: float = 0.0,
     ) -> None:
@@ -74,6 +77,11 @@ class Forecaster(nn.Module):
         self.targets, self.values, self.horizon, self.num_future = targets, features - num_future, horizon, num_future
         self.roles, self.normalize, self.separate = tuple(roles), normalize, channels == "separate"
         self.dropout, self.recursive = dropout, decoder == "recursive"
+        self.highway = None
+        if highway:
+            self.highway = nn.Linear(highway, horizon)
+            nn.init.zeros_(self.highway.weight)  # the network learns first, and with it the map what is left
+            nn.init.zeros_(self.highway.bias)
         if normalize == "revin":
             self.gain = nn.Parameter(torch.ones(self.values))
             self.bias = nn.Parameter(torch.zeros(self.values))
@@ -119,6 +127,8 @@ class Forecaster(nn.Module):
             numbers = self._recurse(values, known, future, came)
         else:
             numbers = self._decode(values, known, lengths, future)
+        if self.highway is not None:
+            numbers = numbers + self._straight(values, len(self.roles))
         return self._leave(numbers, shift, spread)
 
     # One window's own scale -----------------------------------------------------------------------------------------
@@ -169,6 +179,14 @@ class Forecaster(nn.Module):
         encoded: Encoded = self.encoder(rows, lengths)
         numbers: Tensor = self.decoder(encoded, future, channel)
         return self._gather(numbers, B)
+
+    def _straight(self, values: Tensor, P: int) -> Tensor:
+        """``(B, H, K, P)``: what the last steps of each target say by themselves, in the locations alone."""
+        assert self.highway is not None
+        steps = self.highway.in_features
+        ahead = self.highway(values[:, -steps:, : self.targets].transpose(1, 2)).transpose(1, 2)
+        moved = [role == "location" for role in self.roles]
+        return ahead.unsqueeze(3) * torch.tensor(moved, dtype=ahead.dtype, device=ahead.device)
 
     def _rows(self, values: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
         """What the encoder reads, ``(rows, T, E)``, and the channel of each row."""

@@ -1,0 +1,235 @@
+"""What a trained forecaster says: beyond the end of its data, from origins in the past, and proof that it never peeks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from seqlab.data.calendar import features
+from seqlab.data.forecast import ForecastData, ForecastLoader, Windows, prepare
+from seqlab.data.forecast_beyond import beyond, upcoming
+from seqlab.engine.runtime import Runtime
+from seqlab.models import AnyModel
+from seqlab.tasks.forecasting import Forecasting
+from seqlab.types import InputError, Units
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CONTEXT = 3
+"""A picture shows so many horizons of the past before a forecast, or one look-back if that is shorter."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A model with what is needed to ask it.
+
+    Attributes:
+        model: in evaluation mode, on its device.
+        task: reads its answers.
+        runtime: device and precision.
+        batch_size: windows at a time.
+    """
+
+    model: AnyModel
+    task: Forecasting
+    runtime: Runtime
+    batch_size: int
+
+    def forecasts(
+        self, windows: Windows, units: Units, levels: Sequence[float]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
+        """Of some windows at a time: origins ``(B,)``, points ``(B, H, K)`` and quantiles ``(B, H, K, Q)``, in the
+        data's own units, float64; without quantiles where the model gives points."""
+        self.model.eval()
+        with torch.inference_mode():
+            for batch in ForecastLoader(windows, batch_size=self.batch_size, shuffle=False).epoch(0):
+                batch = batch.to(self.runtime.device)
+                with self.runtime.autocast():
+                    answers = self.model(batch.inputs, batch.lengths, batch.future).float()
+                origins = batch.index.numpy()
+                point = units.original(self.task.point(answers).cpu().numpy(), origins)
+                scaled = self.task.quantiles(answers, levels) if len(levels) else None
+                yield origins, point, None if scaled is None else units.original(scaled.cpu().numpy(), origins)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Forecasts beyond the end of some series, in the data's own units.
+
+    Attributes:
+        ids: ``S`` names of the series.
+        labels: ``K`` names of the targets.
+        times: ``(S, H)`` datetime64[s].
+        point: ``(S, H, K)``.
+        levels: ``Q`` levels.
+        quantiles: ``(S, H, K, Q)``, or None where the model gives points.
+        past_times: ``(S, C)`` the last rows that were read.
+        past: ``(S, C, K)`` their values.
+    """
+
+    ids: tuple[str, ...]
+    labels: tuple[str, ...]
+    times: np.ndarray
+    point: np.ndarray
+    levels: tuple[float, ...]
+    quantiles: np.ndarray | None
+    past_times: np.ndarray
+    past: np.ndarray
+
+    def table(self) -> pd.DataFrame:
+        """One row a step: ``series`` (of several), ``time``, and of every target its forecast and its quantiles."""
+        S, H, _ = self.point.shape
+        columns: dict[str, Any] = {"series": np.repeat(self.ids, H)} if S > 1 else {}
+        columns["time"] = self.times.ravel()
+        for k, label in enumerate(self.labels):
+            columns[label] = self.point[:, :, k].ravel()
+            for q, level in enumerate(self.levels if self.quantiles is not None else ()):
+                assert self.quantiles is not None
+                columns[f"{label}_{100 * level:g}%"] = self.quantiles[:, :, k, q].ravel()
+        return pd.DataFrame(columns)
+
+    def figure(self) -> Figure:
+        """History and forecast with its intervals, at most six panels."""
+        from seqlab.insight.forecast import Panel, forecast_figure
+
+        panels = [
+            Panel(
+                name=label if len(self.ids) == 1 else f"{self.ids[s]}: {label}",
+                times=self.past_times[s],
+                history=self.past[s, :, k],
+                ahead=self.times[s],
+                point=self.point[s, :, k],
+                intervals=intervals(self.levels, None if self.quantiles is None else self.quantiles[s, :, k]),
+            )
+            for s in range(len(self.ids))
+            for k, label in enumerate(self.labels)
+        ]
+        return forecast_figure(panels[:6])
+
+
+def intervals(
+    levels: Sequence[float], quantiles: np.ndarray | None, shares: Sequence[float] = (0.5, 0.9)
+) -> list[tuple[float, np.ndarray, np.ndarray]]:
+    """Of quantiles ``(H, Q)`` the intervals that enclose ``shares``, as ``(share, lower (H,), upper (H,))``."""
+    found = []
+    for share in shares if quantiles is not None else ():
+        assert quantiles is not None
+        bounds = [np.flatnonzero(np.isclose(levels, 0.5 + side * share / 2, atol=1e-6)) for side in (-1, 1)]
+        if all(len(bound) for bound in bounds):
+            found.append((share, quantiles[:, bounds[0][0]], quantiles[:, bounds[1][0]]))
+    return found
+
+
+def ahead_of(asked: Asked, data: ForecastData, calendar: Sequence[str], horizon: int | None = None) -> Outcome:
+    """What comes after the last row of each series.
+
+    Args:
+        asked: the model.
+        data: prepared with the scaling that the model was trained with.
+        calendar: features of the calendar that it reads; they are known of every time.
+        horizon: steps, at most as many as it was trained for; None is all.
+
+    Raises:
+        InputError: more steps than it was trained for; columns whose future nobody gave.
+    """
+    H = data.train.horizon
+    if horizon is not None and not 0 < horizon <= H:
+        raise InputError(f"The run forecasts up to {H} steps, not {horizon}: train one with data.horizon={horizon}.")
+    series = data.series
+    unknown = [name for name in series.ahead if name not in calendar]
+    if unknown:
+        raise InputError(
+            f"The run reads what is planned for {', '.join(unknown)}, and beyond the end of the data nobody knows it: "
+            "train without data.covariates to forecast there (seqlab backtest RUN forecasts where they are known)."
+        )
+    times = upcoming(series, H)
+    known = np.stack([features(row, calendar) for row in times])
+    outlook = beyond(data, known)
+    context = min(data.train.lookback, CONTEXT * H)
+    rows = series.stops[:, None] + np.arange(-context, 0)
+    parts = list(asked.forecasts(outlook.windows, outlook.units, asked.task.levels))
+    quantiles = [part[2] for part in parts if part[2] is not None]
+    steps = slice(0, horizon or H)
+    return Outcome(
+        ids=series.ids,
+        labels=series.targets,
+        times=times[:, steps],
+        point=np.concatenate([part[1] for part in parts])[:, steps],
+        levels=asked.task.levels,
+        quantiles=np.concatenate(quantiles)[:, steps] if quantiles else None,
+        past_times=series.times[rows],
+        past=series.values[:, : len(series.targets)][rows],
+    )
+
+
+def check_leak(asked: Asked, data: ForecastData, options: dict[str, Any], seed: int = 0) -> dict[str, Any]:
+    """Change the future, all of it from the middle of the last part on, and see whether anything before it moves.
+
+    The data are prepared anew from the changed rows: parts, scaling, windows. Nothing of the training windows may
+    differ in a single bit, so that training on them would give the same weights; nor any forecast from an origin at or
+    before the change.
+
+    Args:
+        asked: the model.
+        data: as it was trained on.
+        options: that ``prepare`` was called with.
+        seed: of the values that are put in.
+
+    Returns:
+        ``changed_from`` (the time), ``rows_changed``, ``forecasts_compared`` and ``training_windows_compared``.
+
+    Raises:
+        InputError: something moved: there is a leak, and the sentence says where.
+    """
+    windows = data.val if data.test is None else data.test
+    last = data.parts["val" if data.test is None else "test"]
+    cuts = (last.starts + last.stops) // 2
+    series, values = data.series, data.series.values.copy()
+    random = np.random.default_rng(seed)
+    changed = np.zeros(len(series), dtype=bool)
+    for cut, stop in zip(cuts.tolist(), series.stops.tolist(), strict=True):
+        changed[cut:stop] = True
+        block = values[cut:stop]
+        values[cut:stop] = block[random.permutation(len(block))] * random.uniform(1.5, 3.0, (len(block), 1))
+    again = prepare(replace(series, values=values), **options)
+    if not _equal(data.train, again.train, data.train.origins):
+        raise InputError("There is a leak: the training windows change with what comes after them.")
+    number = data.units.series(windows.origins)
+    origins = windows.origins[windows.origins <= cuts[number]]
+    if not len(origins):
+        raise InputError("No window of the last part lies before its middle: there is nothing to compare.")
+    before, after = replace(data.train, origins=origins), replace(again.train, origins=origins)
+    pairs = zip(
+        asked.forecasts(before, data.units, asked.task.levels),
+        asked.forecasts(after, again.units, asked.task.levels),
+        strict=True,
+    )
+    for (at, point, quantiles), (_, other, others) in pairs:
+        same = np.array_equal(point, other) and (quantiles is None or np.array_equal(quantiles, np.asarray(others)))
+        if not same:
+            row = at[np.abs(point - other).reshape(len(at), -1).max(1).argmax()]
+            raise InputError(f"There is a leak: the forecast from {series.times[row]} on changes with what comes later.")
+    return {
+        "changed_from": str(series.times[cuts[0]]),
+        "rows_changed": int(changed.sum()),
+        "forecasts_compared": len(origins),
+        "training_windows_compared": len(data.train),
+    }
+
+
+def _equal(one: Windows, other: Windows, origins: np.ndarray) -> bool:
+    """Whether windows of the same origins hold the same bits, a block of rows at a time."""
+    if not np.array_equal(origins, other.origins):
+        return False
+    rows = np.zeros(len(one.inputs), dtype=bool)
+    for origin in origins:
+        rows[origin - one.lookback : origin + one.horizon] = True
+    return np.array_equal(one.inputs[rows], other.inputs[rows]) and np.array_equal(
+        one.targets[rows], other.targets[rows], equal_nan=True
+    )
