@@ -32,10 +32,12 @@ class Outlook:
 
 
 def beyond(data: ForecastData, known: np.ndarray | None = None) -> Outlook:
-    """What a forecast beyond the end of each series reads; a little copy, whatever the length of the series.
+    """What a forecast beyond the end of each series reads; little is copied, however long the series are.
+
+    To look further than ``H`` rows, ask again of ``replace(data, series=extended(data.series, forecasts, known))``.
 
     Args:
-        data: what the model was trained on, or other series prepared with the same scaling.
+        data: what the model was trained on, or other rows prepared with the same scaling.
         known: ``(S, H, G)``, unscaled, what is known beforehand of the rows to come, in the order of ``Series.ahead``;
             see ``upcoming`` for their times. None where nothing is.
 
@@ -43,34 +45,52 @@ def beyond(data: ForecastData, known: np.ndarray | None = None) -> Outlook:
         InputError: a series shorter than one look-back, or known columns that were not given.
     """
     series, lookback, horizon = data.series, data.train.lookback, data.train.horizon
-    count, ahead = len(series.ids), len(series.ahead)
-    known = np.zeros((count, horizon, 0), dtype=np.float32) if known is None and not ahead else known
-    if known is None or known.shape != (count, horizon, ahead):
-        raise InputError(
-            f"{', '.join(series.ahead) or 'nothing'} must be given of {horizon} rows to come of {count} series"
-            + (", but nothing was." if known is None else f", not numbers in the shape of {known.shape}.")
-        )
-    needed = lookback + data.scaling.lost
-    if (short := series.stops - series.starts < needed).any():
+    read = lookback + data.scaling.lost
+    if (short := series.stops - series.starts < read).any():
         number = int(short.argmax())
         raise InputError(
-            f"a forecast reads {needed} rows, but there are {int(series.stops[number] - series.starts[number])}"
+            f"a forecast reads {read} rows, but there are {int(series.stops[number] - series.starts[number])}"
             f"{of_series(series.ids[number])}: bring more."
         )
-    rows = series.stops[:, None] + np.arange(-needed, 0)
-    repeated = np.concatenate([rows, np.repeat(rows[:, -1:], horizon, axis=1)], axis=1).ravel()
-    measured = np.ones((count, needed + horizon, len(series.targets)), dtype=bool)
-    measured[:, needed:] = False
-    tail = replace(
+    last = series.values[series.stops - 1, None, : len(series.targets)]
+    longer = extended(_tail(series, read), np.repeat(last, horizon, axis=1), known)
+    origins = longer.starts + read
+    # What stands in the rows to come is read by nobody: they are not measured, and look-backs end before them.
+    units = ForecastUnits(longer, data.scaling, horizon, data.units.deviation, data.units.seasonal)
+    return Outlook(longer, windows_over(longer, data.scaling, origins, lookback, horizon), units)
+
+
+def extended(series: Series, values: np.ndarray, known: np.ndarray | None = None) -> Series:
+    """The same series with ``n`` more rows each, on the same clock, that nobody has measured.
+
+    Args:
+        series: one or several.
+        values: ``(S, n, K)`` of the targets. Columns that are known only of the past stay as they last were.
+        known: ``(S, n, G)``; None where nothing is known beforehand.
+
+    Raises:
+        InputError: known columns that were not given, or in another shape.
+    """
+    count, steps = values.shape[:2]
+    ahead = len(series.ahead)
+    if known is None and not ahead:
+        known = np.zeros((count, steps, 0))
+    if known is None or known.shape != (count, steps, ahead):
+        given = "nothing was" if known is None else f"what was has the shape {known.shape}"
+        raise InputError(
+            f"{', '.join(series.ahead) or 'no known column'} must be given of {steps} rows to come of each series "
+            f"({count}, {steps}, {ahead}), but {given}."
+        )
+    past = np.repeat(series.values[series.stops - 1, None, len(series.targets) :], steps, axis=1)
+    measured = np.ones((len(series), len(series.targets)), dtype=bool) if series.measured is None else series.measured
+    return replace(
         series,
-        times=np.concatenate([series.times[rows], upcoming(series, horizon)], axis=1).ravel(),
-        values=series.values[repeated],
-        known=np.concatenate([series.known[rows], known.astype(np.float32)], axis=1).reshape(-1, ahead),
-        starts=np.arange(count) * (needed + horizon),
-        measured=measured.reshape(-1, len(series.targets)),
+        times=_joined(series, series.times, upcoming(series, steps)),
+        values=_joined(series, series.values, np.concatenate([values, past], axis=2)),
+        known=_joined(series, series.known, known),
+        starts=series.starts + steps * np.arange(count),
+        measured=_joined(series, measured, np.zeros((count, steps, len(series.targets)), dtype=bool)),
     )
-    units = ForecastUnits(tail, data.scaling, horizon, data.units.deviation, data.units.seasonal)
-    return Outlook(tail, windows_over(tail, data.scaling, tail.starts + needed, lookback, horizon), units)
 
 
 def upcoming(series: Series, steps: int) -> np.ndarray:
@@ -81,3 +101,23 @@ def upcoming(series: Series, steps: int) -> np.ndarray:
         for stop in series.stops
     ]
     return np.stack(times).astype("datetime64[s]")
+
+
+def _tail(series: Series, rows: int) -> Series:
+    """The last ``rows`` of each series."""
+    taken = (series.stops[:, None] + np.arange(-rows, 0)).ravel()
+    return replace(
+        series,
+        times=series.times[taken],
+        values=series.values[taken],
+        known=series.known[taken],
+        starts=rows * np.arange(len(series.ids)),
+        measured=None if series.measured is None else series.measured[taken],
+    )
+
+
+def _joined(series: Series, rows: np.ndarray, more: np.ndarray) -> np.ndarray:
+    """``rows`` ``(N, ...)`` with ``more`` ``(S, n, ...)`` behind those of each series."""
+    found = [rows[start:stop] for start, stop in zip(series.starts, series.stops, strict=True)]
+    pieces = [piece for pair in zip(found, more.astype(rows.dtype), strict=True) for piece in pair]
+    return np.concatenate(pieces)

@@ -59,8 +59,8 @@ class Scaling:
     """
 
     def __init__(self, steps: Sequence[Step]) -> None:
-        self.steps = [step if isinstance(step, str) else dict(step) for step in steps]
-        self._chain = [_parse(step) for step in self.steps]
+        self._chain = [_parse(step) for step in steps]
+        self.steps = [dict(step) if isinstance(step, Mapping) else step for step in steps]
         self.lost = sum(step.lag for step in self._chain)
         self._ids: tuple[str, ...] = ()
         self._columns: tuple[str, ...] = ()
@@ -295,4 +295,4 @@ def _blocks(rows: int, columns: int) -> list[slice]:
 
 
 def _few(names: Sequence[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return ", ".join(f"'{name}'" if name else "one without a name" for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
