@@ -245,7 +245,7 @@ def continue_times(last: np.datetime64, freq: str, count: int) -> np.ndarray:
     Raises:
         InputError: no such ``freq``; ``last`` does not lie on that clock (a 15th, of months by their first days).
     """
-    found = pd.date_range(np.datetime64(last, "s"), periods=count + 1, freq=offset_of(freq), unit="s").to_numpy()
+    found = pd.date_range(last, periods=count + 1, freq=offset_of(freq), unit="s").to_numpy()
     if found[0] != last:
         raise InputError(f"{last} does not lie on a clock of freq={freq}: give the freq of the series.")
     return found[1:]

@@ -47,7 +47,9 @@ class ColumnFile:
             InputError: it is none of them.
         """
         if name not in names:
-            raise InputError(f"{self.path} has no column '{name}'{did_you_mean(name, [n for n in names if n])}")
+            raise InputError(
+                f"{self.path} has no column '{name}'{did_you_mean(name, [known for known in names if known.strip()])}"
+            )
         return name
 
     def head(self) -> pd.DataFrame:
@@ -61,7 +63,8 @@ class ColumnFile:
                 pieces = self._arrow(self._arrow_names(), _HEAD)
                 frame = next(pieces, pd.DataFrame(columns=self._arrow_names()))
             else:
-                frame = pd.read_csv(self.path, **self._options(self._header()), nrows=_HEAD, dtype=str)
+                with _strict():
+                    frame = pd.read_csv(self.path, **self._options(self._header()), nrows=_HEAD, dtype=str)
         if len(frame) == 0:
             raise InputError(f"{self.path} holds no rows: give a file with a header and rows under it.")
         return frame
@@ -127,8 +130,7 @@ class ColumnFile:
             with pd.read_csv(self.path, **options, chunksize=ROWS) as reader:
                 while True:
                     try:
-                        with warnings.catch_warnings(), np.errstate(over="ignore"):
-                            warnings.simplefilter("error", pd.errors.ParserWarning)
+                        with _strict():
                             frame = next(reader)
                     except StopIteration:
                         return
@@ -159,7 +161,7 @@ class ColumnFile:
         )
 
     def _header(self) -> list[str]:
-        """Of a CSV file; a column without a name is ``""``, ``" "`` and so on."""
+        """Of a CSV file; a column without a name gets one of blanks alone, which nobody can ask for."""
         suffixes = [suffix.lower() for suffix in self.path.suffixes[-2:]]
         if not suffixes or (suffixes[0] if suffixes[-1] == ".gz" else suffixes[-1]) not in _DELIMITERS:
             raise InputError(
@@ -175,9 +177,7 @@ class ColumnFile:
         for name in (cell.strip() for cell in cells):
             if name and name in names:
                 raise InputError(f"{self.path} has two columns '{name}': rename one.")
-            names.append(name or " " * names.count(""))
-            if not name:
-                names[-1] = " " * sum(not known.strip() for known in names[:-1])
+            names.append(name or " " * (1 + sum(known.isspace() for known in names)))
         return names
 
     @property
@@ -216,3 +216,11 @@ class ColumnFile:
             return pyarrow.parquet.ParquetFile(self.path)
         except pyarrow.ArrowInvalid as error:
             raise InputError(f"{self.path} is not a Parquet file ({str(error).splitlines()[0]}).") from error
+
+
+@contextmanager
+def _strict() -> Iterator[None]:
+    """Cells beyond the header are an error; a number beyond float32 is infinite without a word, and told later."""
+    with warnings.catch_warnings(), np.errstate(over="ignore"):
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        yield

@@ -197,9 +197,9 @@ def filled(rows: Rows, missing: Literal["refuse", "forward", "zero"]) -> Rows:
         return rows
     leading = holes[rows.starts]
     if leading.any():
-        series, column = (int(index[0]) for index in np.nonzero(leading))
+        series, first = (int(index[0]) for index in np.nonzero(leading))
         raise InputError(
-            f"'{rows.names[column]}' is missing at {rows.where(int(rows.starts[series]))}, where its series begins, so "
+            f"'{rows.names[first]}' is missing at {rows.where(int(rows.starts[series]))}, where its series begins, so "
             "there is no earlier value to fill it with: begin later, or set missing=zero."
         )
     for column in np.flatnonzero(holes.any(0)):

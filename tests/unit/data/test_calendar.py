@@ -1,0 +1,154 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqlab.data.calendar import (
+    are_counts,
+    continue_times,
+    features,
+    infer_freq,
+    offset_of,
+    read_times,
+    steps_of,
+)
+from seqlab.types import InputError
+
+FREQS = [
+    "s", "30s", "min", "15min", "h", "6h", "D", "2D", "B", "W-SUN", "W-WED", "2W-TUE", "MS", "2MS", "ME", "6ME",
+    "QS-JAN", "QS-FEB", "QE-OCT", "QE-DEC", "YS-JAN", "YS-APR", "YE-JUN", "YE-DEC",
+]  # fmt: skip
+
+
+def clock(freq, start="2015-03-05T00:00:00", count=40):
+    return pd.date_range(start, periods=count, freq=freq, unit="s").to_numpy()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(FREQS), st.datetimes(pd.Timestamp("1800-01-01"), pd.Timestamp("2200-01-01")), st.data())
+def test_the_step_of_a_clock_is_found_even_with_gaps_and_leads_on(freq, start, data):
+    times = clock(freq, np.datetime64(start, "D").astype("datetime64[s]"))
+    one = np.zeros(1, np.int64)
+    found = infer_freq(times, one)
+    assert found == freq
+    assert np.array_equal(steps_of(times, one, found), np.arange(40))
+    assert np.array_equal(continue_times(times[10], found, 29), times[11:])
+    kept = np.ones(40, bool)
+    kept[data.draw(st.lists(st.integers(1, 38), max_size=6))] = False
+    if freq != "B" and data.draw(st.booleans()):
+        assert infer_freq(times[kept], one) == freq
+    assert np.array_equal(steps_of(times[kept], one, freq), np.flatnonzero(kept))
+
+
+def test_each_series_has_a_clock_of_its_own_phase():
+    for freq, starts in (("h", ("2020-01-01T00:00", "2019-05-01T00:30")), ("2MS", ("2020-01-01", "2020-02-01"))):
+        pieces = [clock(freq, start, 5) for start in starts]
+        times, begins = np.concatenate(pieces), np.array([0, 5])
+        assert infer_freq(times, begins) == freq
+        assert steps_of(times, begins, freq).tolist() == [0, 1, 2, 3, 4] * 2
+    times = np.concatenate([clock("MS", "2020-01-01", 5), clock("MS", "2001-01-01", 3)])
+    assert steps_of(times, np.array([0, 5]), "MS").tolist() == [0, 1, 2, 3, 4, 0, 1, 2]
+
+
+def test_what_lies_beside_a_clock_is_no_step_of_it():
+    one = np.zeros(1, np.int64)
+    times = np.array(["2020-01-01T00:00", "2020-01-01T01:00", "2020-01-01T01:30"], "datetime64[s]")
+    assert steps_of(times, one, "h").tolist() == [0, 1, -1]
+    days = np.array(["2020-01-06", "2020-01-13"], "datetime64[s]")  # Mondays
+    assert steps_of(days, one, "W-SUN").tolist() == [-1, -1]
+    assert steps_of(days, one, "7D").tolist() == [0, 1]
+    middle = np.array(["2020-01-15", "2020-02-15"], "datetime64[s]")
+    assert (steps_of(middle, one, "MS") < 0).all()
+    with pytest.raises(InputError, match="2020-01-15T00:00:00 does not lie on a clock of freq=MS"):
+        continue_times(middle[0], "MS", 3)
+
+
+def test_one_row_a_series_shows_no_step():
+    assert infer_freq(np.array(["2020-01-01", "2020-01-02"], "datetime64[s]"), np.array([0, 1])) is None
+
+
+@pytest.mark.parametrize("freq", ["H1", "bogus", "", "ms", "1500ms", "-1D", "0h", "M"])
+def test_no_step_of_a_clock_is_one_sentence(freq):
+    with pytest.raises(InputError, match=r"is not the step of a clock: write it as pandas does.*MS"):
+        offset_of(freq)
+
+
+NAMES = ("second", "minute", "hour", "weekday", "monthday", "yearday", "week", "month")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.datetimes(pd.Timestamp("1600-01-01"), pd.Timestamp("2400-01-01")), min_size=1, max_size=20))
+def test_features_are_what_the_calendar_says(times):
+    times = np.array(times, "datetime64[s]")
+    index = pd.DatetimeIndex(times)
+    found = features(times, NAMES)
+    assert found.shape == (len(times), 8)
+    assert found.dtype == np.float32
+    expected = [
+        index.second / 59, index.minute / 59, index.hour / 23, index.day_of_week / 6, (index.day - 1) / 30,
+        (index.day_of_year - 1) / 365, (index.isocalendar().week.to_numpy(float) - 1) / 52, (index.month - 1) / 11,
+    ]  # fmt: skip
+    assert np.allclose(found, np.stack(expected, 1) - 0.5, atol=1e-6)
+    assert np.abs(found).max() <= 0.5
+
+
+def test_features_may_be_none_but_not_unknown_or_twice():
+    times = clock("h")
+    assert features(times, ()).shape == (40, 0)
+    with pytest.raises(InputError, match=r"there is no feature 'weekdy'; did you mean 'weekday'\?"):
+        features(times, ["weekdy"])
+    with pytest.raises(InputError, match="names 'hour' twice"):
+        features(times, ["hour", "hour"])
+
+
+@pytest.mark.parametrize(
+    ("cell", "time"),
+    [
+        ("2016-07-01 03:00:00", "2016-07-01T03:00"),
+        ("2016-07-01T03:00", "2016-07-01T03:00"),
+        ("2016/07/01 3:00", "2016-07-01T03:00"),
+        ("2016-7-1", "2016-07-01"),
+        (" 2016-07-01", "2016-07-01"),
+        ("20160701", "2016-07-01"),
+        ("1949-01", "1949-01-01"),
+        ("1749", "1749-01-01"),
+        ("2016-07-01T03:00+02:00", "2016-07-01T01:00"),
+        ("2016-07-01T03:00Z", "2016-07-01T03:00"),
+        ("2016-07-01 03:00:00.5", "NaT"),
+        ("2016-02-30", "NaT"),
+        ("07/01/2016", "NaT"),
+        ("now", "NaT"),
+        ("noon", "NaT"),
+        (None, "NaT"),
+    ],
+)
+def test_times_are_read_in_the_order_of_iso(cell, time):
+    cells = pd.Series(["2001-02-03 04:05:06", cell], dtype=str)
+    found = read_times(cells)
+    assert found.dtype == np.dtype("datetime64[s]")
+    assert found[0] == np.datetime64("2001-02-03T04:05:06")
+    assert str(found[1]) == str(np.datetime64(time, "s"))
+
+
+def test_whole_numbers_are_years_dates_seconds_or_positions():
+    for cells, counts in (
+        (["1749", "1750"], False),
+        (["20200101", "20200102"], False),
+        (["0", "1", "2000"], True),
+        (["1467331200", "1467334800"], True),
+        (["2016-07-01"], False),
+        ([None], False),
+    ):
+        assert are_counts(pd.Series(cells, dtype=str)) is counts, cells
+    found = read_times(pd.Series(["0", "1467331200", "1467331200000", "1.5", "-1", None], dtype=str), counts=True)
+    assert [str(time) for time in found] == ["1970-01-01T00:00:00", "2016-07-01T00:00:00", "NaT", "NaT", "NaT", "NaT"]
+
+
+def test_times_that_are_times_already_are_taken_with_their_zone():
+    local = pd.Series(pd.date_range("2020-03-29 00:00", periods=3, freq="h", tz="Europe/Berlin"))
+    assert not are_counts(local)
+    assert [str(time) for time in read_times(local)] == [
+        f"2020-03-{hour}:00:00" for hour in ("28T23", "29T00", "29T01")
+    ]
+    assert read_times(local.dt.tz_localize(None))[0] == np.datetime64("2020-03-29T00:00:00")

@@ -1,0 +1,399 @@
+import gzip
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqlab.data import columns
+from seqlab.data.tabular import SeriesFile
+from seqlab.types import InputError
+
+HOURS = [str(time).replace("T", " ") for time in np.datetime64("2020-01-01T00:00:00") + np.arange(9) * 3_600]
+
+
+def write(path, rows, header="time,a,b"):
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def hourly(path, **cells):
+    """Nine hours of two columns; ``cells`` such as ``a3=""`` stand for those that were there."""
+    values = {f"{name}{row}": str(10 * row + (name == "b")) for row in range(9) for name in "ab"} | cells
+    return write(path, [f"{time},{values[f'a{row}']},{values[f'b{row}']}" for row, time in enumerate(HOURS)])
+
+
+def same(one, other):
+    assert (one.targets, one.past, one.ahead, one.ids, one.freq) == (
+        other.targets, other.past, other.ahead, other.ids, other.freq
+    )  # fmt: skip
+    for name in ("times", "values", "known", "starts"):
+        assert np.array_equal(getattr(one, name), getattr(other, name)), name
+    assert (one.measured is None) == (other.measured is None)
+    assert one.measured is None or np.array_equal(one.measured, other.measured)
+
+
+def test_columns_have_roles(tmp_path):
+    rows = [f"{time},{row},{row * 2},{row * 3},text,{row % 2}" for row, time in enumerate(HOURS)]
+    path = write(tmp_path / "a.csv", rows, "time, a ,b,c,word,plan")
+    series = SeriesFile(path, time_column="time", past=["b"], covariates=["plan"], calendar=["hour"]).read()
+    assert (series.targets, series.past, series.ahead) == (("a", "c"), ("b",), ("plan", "hour"))
+    assert series.values.dtype == series.known.dtype == np.float32
+    assert series.values[4].tolist() == [4, 12, 8]
+    assert series.known[3].tolist() == pytest.approx([1, 3 / 23 - 0.5])
+    assert (series.freq, series.ids, series.measured) == ("h", ("",), None)
+    assert series.times.dtype == np.dtype("datetime64[s]")
+    assert series.times[8] == np.datetime64("2020-01-01T08:00:00")
+    assert series.starts.dtype == np.int64
+    assert SeriesFile(path, time_column="time", targets=["c"]).read().values.shape == (9, 1)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.csv.gz", "a.TSV.GZ", "a.parquet"])
+@pytest.mark.parametrize("rows", [2, 1 << 16])
+def test_every_format_gives_the_same_series(tmp_path, monkeypatch, name, rows):
+    monkeypatch.setattr(columns, "ROWS", rows)
+    frame = pd.DataFrame({"time": HOURS, "a": np.arange(9) / 3, "of": ["x", "x", "y"] * 3, "b": np.arange(9)})
+    frame.loc[4, "a"] = np.nan
+    path = tmp_path / name
+    if name.endswith("parquet"):
+        pytest.importorskip("pyarrow", reason="Parquet needs pyarrow: pip install 'seqlab[parquet]'")
+        frame.to_parquet(path)
+        assert path.stat().st_size > 100
+    else:
+        text = frame.to_csv(index=False, sep="\t" if "tsv" in name.lower() else ",").encode()
+        path.write_bytes(gzip.compress(text) if name.lower().endswith("gz") else text)
+    options = {"time_column": "time", "id_column": "of", "past": ["b"], "missing": "forward", "gaps": "fill"}
+    series = SeriesFile(path, **options).read()
+    assert (series.ids, series.starts.tolist(), len(series)) == (("x", "y"), [0, 8], 15)
+    assert series.values[:8, 1].tolist() == [0, 1, 1, 3, 4, 4, 6, 7]
+    assert series.values[:8, 0].tolist() == pytest.approx([0, 1 / 3, 1 / 3, 1, 1, 1, 2, 7 / 3])
+    assert series.measured[:8, 0].tolist() == [True, True, False, True, False, False, True, True]
+
+
+def test_parquet_knows_times_and_says_what_it_is_not(tmp_path):
+    pytest.importorskip("pyarrow", reason="Parquet needs pyarrow: pip install 'seqlab[parquet]'")
+    path = tmp_path / "a.parquet"
+    frame = pd.DataFrame(
+        {"t": pd.to_datetime(HOURS, utc=True), "n": np.arange(9, dtype="int16"), "w": list("abcdefghi")}
+    )
+    frame.to_parquet(path)
+    series = SeriesFile(path, time_column="t").read()
+    assert (series.targets, series.freq, str(series.times[1])) == (("n",), "h", "2020-01-01T01:00:00")
+    with pytest.raises(InputError, match=r"row 1: 'w' is 'a', which is no number"):
+        SeriesFile(path, time_column="t", targets=["w"]).read()
+    with pytest.raises(InputError, match=r"has times in column 't': set time_column=t"):
+        SeriesFile(path).read()
+    path.write_bytes(b"none")
+    with pytest.raises(InputError, match="is not a Parquet file"):
+        SeriesFile(path).read()
+    with pytest.raises(InputError, match="cannot read"):
+        SeriesFile(tmp_path / "none.parquet").read()
+
+
+def test_parquet_without_pyarrow_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    with pytest.raises(InputError, match=r"needs pyarrow: pip install 'seqlab\[parquet\]'"):
+        SeriesFile(tmp_path / "a.parquet").read()
+
+
+def test_without_times_rows_are_counted(tmp_path):
+    path = write(tmp_path / "a.csv", ["x,1", "y,10", "x,2", "y,20", "y,30"], "of,v")
+    series = SeriesFile(path, id_column="of").read()
+    assert series.values[:, 0].tolist() == [1, 2, 10, 20, 30]
+    assert series.times.astype(int).tolist() == [0, 1, 0, 1, 2]
+    assert (series.freq, series.starts.tolist()) == ("s", [0, 2])
+    hourly(path)
+    with pytest.raises(
+        InputError, match=r"has times in column 'time': set time_column=time, or time_column='' to count"
+    ):
+        SeriesFile(path).read()
+    assert SeriesFile(path, time_column="").read().times.astype(int).tolist() == list(range(9))
+    for options in ({"freq": "h"}, {"calendar": ["hour"]}):
+        with pytest.raises(InputError, match="needs a clock: set time_column"):
+            SeriesFile(path, **options)
+
+
+def test_a_blank_line_is_no_row_where_there_are_times_and_a_missing_value_where_there_are_none(tmp_path):
+    path = write(tmp_path / "a.csv", [f"{HOURS[0]},1,2", "", f"{HOURS[1]},2,3", ",,", f"{HOURS[3]},3,4", "", ""])
+    with pytest.raises(
+        InputError, match=r"line 6 \(2020-01-01 03:00:00\) comes 2 steps of h after 2020-01-01 01:00:00"
+    ):
+        SeriesFile(path, time_column="time", freq="h").read()
+    write(path, ["1", "", "2"], "v")
+    with pytest.raises(InputError, match=r"1 values are missing \('v' at .*line 3 "):
+        SeriesFile(path).read()
+    assert SeriesFile(path, missing="forward").read().values[:, 0].tolist() == [1, 1, 2]
+
+
+def test_whole_numbers_may_be_times(tmp_path):
+    for cells, freq, last in (("1749 1750 1751", "YS-JAN", "1751-01-01"), ("7 8 9", "s", "1970-01-01T00:00:09")):
+        path = write(tmp_path / "a.csv", [f"{cell},{n}" for n, cell in enumerate(cells.split())], "t,v")
+        series = SeriesFile(path, time_column="t").read()
+        assert (series.freq, series.times[2]) == (freq, np.datetime64(last))
+
+
+ROWS = st.lists(
+    st.tuples(st.integers(0, 2), st.integers(0, 30), st.integers(-99, 99), st.none() | st.integers(-99, 99)),
+    min_size=2,
+    max_size=30,
+    unique_by=lambda row: row[:2],
+)
+
+
+def table(folder, rows):
+    lines = [f"{2000 + day // 12}-{day % 12 + 1:02},s{of},{a},{'' if b is None else b}" for of, day, a, b in rows]
+    return write(folder / "a.csv", lines, "time,of,a,b")
+
+
+@settings(max_examples=25, deadline=None)
+@given(ROWS, st.randoms(), st.sampled_from([3, 1 << 16]))
+def test_sorted_rows_give_the_same_series_in_whatever_order_they_stood(tmp_path_factory, rows, random, piece):
+    rows = [*sorted(rows), (3, 0, 1, 1), (3, 1, 2, 2)]
+    folder = tmp_path_factory.mktemp("series")
+    options = {"time_column": "time", "id_column": "of", "missing": "zero", "gaps": "fill", "freq": "MS"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(columns, "ROWS", piece)
+        first = SeriesFile(table(folder, rows), **options).read()
+        # Series may stand in any order without an option, as long as each ascends.
+        mixed = sorted(rows, key=lambda row: row[1])
+        same(SeriesFile(table(folder, mixed), **options).read(), first)
+        random.shuffle(rows)
+        same(SeriesFile(table(folder, rows), unsorted="sort", **options).read(), first)
+
+
+@settings(max_examples=25, deadline=None)
+@given(ROWS, st.integers(1, 30), st.integers(0, 9), st.randoms(use_true_random=False))
+def test_what_fills_a_row_never_looks_ahead(tmp_path_factory, rows, cut, spread, random):
+    """Change, empty and take away cells and rows from some month on: no row before it becomes another."""
+    folder = tmp_path_factory.mktemp("series")
+    options = {"time_column": "time", "id_column": "of", "missing": "forward", "gaps": "fill", "freq": "MS"}
+    begin = [(of, 0, of, 0) for of in range(3)]  # every series begins with values
+    early = [*begin, *((of, day, a, b) for of, day, a, b in rows if 0 < day < cut)]
+    late = [row for row in rows if row[1] >= cut]
+    changed = [(of, day, a + spread, random.choice([None, b, 5])) for of, day, a, b in late if random.random() < 0.7]
+    first, second = (
+        SeriesFile(table(folder, sorted([*early, *part], key=lambda row: row[:2])), **options).read()
+        for part in ([*late, (0, 40, 50, 60)], [*changed, (0, 41, 51, 61)])
+    )
+    for of in range(3):
+        kept = [
+            series.values[series.starts[of] : series.stops[of]][
+                series.times[series.starts[of] : series.stops[of]] < np.datetime64("2000-01") + cut
+            ]
+            for series in (first, second)
+        ]
+        count = min(map(len, kept))  # a series may end sooner
+        assert count > max(day for whose, day, _, _ in early if whose == of)
+        assert np.array_equal(kept[0][:count], kept[1][:count])
+
+
+def test_missing_values_are_named_or_filled(tmp_path):
+    path = hourly(tmp_path / "a.csv", a3="", a4="NaN", b4="", b8="")
+    with pytest.raises(InputError) as caught:
+        SeriesFile(path, time_column="time").read()
+    assert str(caught.value) == (
+        f"4 values are missing ('a' at {path}, line 5 (2020-01-01 03:00:00); 'a' at {path}, line 6 (2020-01-01 "
+        f"04:00:00); 'b' at {path}, line 6 (2020-01-01 04:00:00); ...): fill them in, or set missing to forward (the "
+        "last value known) or zero."
+    )
+    series = SeriesFile(path, time_column="time", missing="forward").read()
+    assert series.values[:, 0].tolist() == [0, 10, 20, 20, 20, 50, 60, 70, 80]
+    assert series.values[:, 1].tolist() == [1, 11, 21, 31, 31, 51, 61, 71, 71]
+    assert np.flatnonzero(~series.measured[:, 0]).tolist() == [3, 4]
+    assert np.flatnonzero(~series.measured[:, 1]).tolist() == [4, 8]
+    past = SeriesFile(path, time_column="time", targets=["b"], past=["a"], missing="zero").read()
+    assert past.values[4].tolist() == [0, 0]
+    assert past.measured.shape == (9, 1)
+    hourly(path, b0="")
+    with pytest.raises(InputError, match=r"'b' is missing at .*line 2 .*where its series begins.*set missing=zero"):
+        SeriesFile(path, time_column="time", missing="forward").read()
+
+
+def test_a_value_is_not_carried_into_the_next_series(tmp_path):
+    path = write(tmp_path / "a.csv", ["x,2020,1", "x,2021,2", "y,2020,", "y,2021,3"], "of,t,v")
+    with pytest.raises(InputError, match=r"'v' is missing at .*line 4 \(2020-01-01, series 'y'\), where its series"):
+        SeriesFile(path, time_column="t", id_column="of", missing="forward").read()
+
+
+def test_times_out_of_order_are_named_or_sorted(tmp_path):
+    path = write(tmp_path / "a.csv", [f"{HOURS[at]},{at},{at}" for at in (0, 2, 1, 3)])
+    with pytest.raises(
+        InputError, match=r"line 4 \(2020-01-01 01:00:00\) comes after 2020-01-01 02:00:00.*unsorted=sort"
+    ):
+        SeriesFile(path, time_column="time").read()
+    assert SeriesFile(path, time_column="time", unsorted="sort").read().values[:, 0].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("choice", "values"), [("first", [0, 1, 3]), ("last", [0, 2, 3]), ("mean", [0, 1.5, 3])])
+def test_times_that_stand_there_twice_are_named_or_chosen_from(tmp_path, choice, values):
+    path = write(
+        tmp_path / "a.csv", [f"{HOURS[at]},{a},{b}" for at, a, b in ((0, 0, 5), (1, 1, ""), (1, 2, 6), (2, 3, 7))]
+    )
+    with pytest.raises(
+        InputError, match=r"line 4 \(2020-01-01 01:00:00\) has the time of line 3 \(1 such rows in all\)"
+    ):
+        SeriesFile(path, time_column="time").read()
+    series = SeriesFile(path, time_column="time", duplicates=choice, missing="forward").read()
+    assert series.values[:, 0].tolist() == values
+    assert series.values[:, 1].tolist() == [5, 5 if choice == "first" else 6, 7]
+
+
+def test_gaps_are_named_or_filled_as_missing_rows(tmp_path):
+    path = write(tmp_path / "a.csv", [f"{HOURS[at]},{at},{at + 9}" for at in (0, 1, 4, 5, 6, 8)])
+    with pytest.raises(InputError) as caught:
+        SeriesFile(path, time_column="time").read()
+    assert str(caught.value) == (
+        f"{path}, line 4 (2020-01-01 04:00:00) comes 3 steps of h after 2020-01-01 01:00:00 (2 such gaps, 3 rows "
+        "missing in all): set gaps=fill and missing to forward or zero, or set freq."
+    )
+    series = SeriesFile(path, time_column="time", gaps="fill", missing="forward", covariates=["b"]).read()
+    assert series.values[:, 0].tolist() == [0, 1, 1, 1, 4, 5, 6, 6, 8]
+    assert series.known[:, 0].tolist() == [9, 10, 10, 10, 13, 14, 15, 15, 17]
+    assert series.measured[:, 0].tolist() == [True, True, False, False, True, True, True, False, True]
+    assert (np.diff(series.times) == np.timedelta64(1, "h")).all()
+    with pytest.raises(InputError, match="gaps=fill makes rows that are missing: set missing to forward or zero"):
+        SeriesFile(path, time_column="time", gaps="fill")
+    write(path, ["2020-01-01 00:00:00,1,1", "2020-01-01 00:00:01,2,2", "2021-01-01,3,3"])
+    with pytest.raises(InputError, match=r"would become 31,622,401 rows of freq=s, of which 3 are there: set freq"):
+        SeriesFile(path, time_column="time", gaps="fill", missing="zero").read()
+
+
+def test_a_time_beside_the_clock_is_named(tmp_path):
+    path = write(
+        tmp_path / "a.csv", [f"2020-01-01 {time},{at},0{at}" for at, time in enumerate(("00:00", "01:00", "01:59"))]
+    )
+    with pytest.raises(
+        InputError, match=r"line 4 \(.*01:59:00\) does not lie on a clock of freq=h that begins with 2020"
+    ):
+        SeriesFile(path, time_column="time", freq="h").read()
+    with pytest.raises(InputError, match=r"line 2 \(2020-01-01\) does not lie on a clock of freq=W-SUN: mend the time"):
+        SeriesFile(path, time_column="time", freq="W-SUN").read()
+    with pytest.raises(InputError, match="freq='fortnight' is not the step of a clock"):
+        SeriesFile(path, time_column="time", freq="fortnight")
+    write(path, ["2020-01-01,1,2"])
+    with pytest.raises(InputError, match=r"no two times of one series|in every row"):
+        SeriesFile(path, time_column="time").read()
+
+
+def test_a_constant_or_empty_target_is_refused_but_not_a_constant_past(tmp_path):
+    path = hourly(tmp_path / "a.csv", **{f"b{row}": "2.5" for row in range(1, 9)}, b0="")
+    with pytest.raises(InputError, match=r"target 'b' is 2.5 in every row, so there is nothing to forecast"):
+        SeriesFile(path, time_column="time").read()
+    assert SeriesFile(path, time_column="time", past=["b"], missing="zero").read().targets == ("a",)
+    hourly(path, **{f"a{row}": "" for row in range(9)})
+    with pytest.raises(InputError, match=r"target 'a' holds no number at all"):
+        SeriesFile(path, time_column="time").read()
+
+
+@pytest.mark.parametrize("piece", [2, 1 << 16])
+def test_a_cell_that_is_no_number_is_named(tmp_path, monkeypatch, piece):
+    monkeypatch.setattr(columns, "ROWS", piece)
+    path = hourly(tmp_path / "a.csv", a6="x", b5="n.d.", b6="y")
+    with pytest.raises(InputError, match=r"a.csv, line 7: 'b' is 'n.d.', which is no number: mend or empty the cell"):
+        SeriesFile(path, time_column="time").read()
+    for cell in ("inf", "1e39"):
+        hourly(path, a7=cell)
+        with pytest.raises(InputError, match=r"line 9: 'a' is infinite, or too large"):
+            SeriesFile(path, time_column="time").read()
+    hourly(path, a5="1,5")
+    with pytest.raises(InputError, match=r"a.csv, line 7: 4 cells where the header has 3: separate cells by commas"):
+        SeriesFile(path, time_column="time").read()
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("", {}, "a.csv is empty: give a file with a header"),
+        ("t,v\n", {}, "a.csv holds no rows"),
+        ("t,v\n,\n\n", {"time_column": "t"}, "a.csv holds no rows"),
+        ("time,v\n2020,1\n", {"time_column": "tme"}, r"has no column 'tme'; did you mean 'time'\?"),
+        ("t,v\n2020,1\n", {"time_column": "t", "targets": ["w"]}, r"has no column 'w'; known: t, v"),
+        ("t,v,v\n2020,1,2\n", {"time_column": "t"}, "has two columns 'v': rename one"),
+        ("t,v\n2020-01-01,1\n2020-13-01,2\n", {"time_column": "t"}, r"line 3: 't' is '2020-13-01', which is no time"),
+        ("t,v\n2020-01-01,1\n,2\n", {"time_column": "t"}, r"line 3: 't' is empty: write 2016-07-01"),
+        ("t,v\n01/02/2020,1\n", {"time_column": "t"}, r"line 2: 't' is '01/02/2020', which is no time"),
+        (
+            "t,of,v\n2020,x,1\n2021,,2\n",
+            {"time_column": "t", "id_column": "of"},
+            "line 3: 'of' is empty: name the series",
+        ),
+        ("t,v\n2020,x\n2021,y\n", {"time_column": "t"}, "has no column of numbers left to forecast"),
+        ("t,v\n2020,1,9\n2021,2,9\n", {"time_column": "t"}, "its lines have more cells than the header"),
+        ("t,of,v\n2020,x,1\n2020,y,2\n", {"time_column": "t", "id_column": "of"}, "no two times of one series"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_one_sentence(tmp_path, text, options, message):
+    path = tmp_path / "a.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=message) as caught:
+        SeriesFile(path, **options).read()
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_cannot_be_read_are_one_sentence(tmp_path):
+    for ask in (SeriesFile("none.csv", root=tmp_path).digest, SeriesFile("none.csv", root=tmp_path).read):
+        with pytest.raises(InputError, match=r"cannot read .*none.csv \(No such file"):
+            ask()
+    with pytest.raises(InputError, match=r"it must end in .csv, .tsv \(or that and .gz\) or .parquet"):
+        SeriesFile(hourly(tmp_path / "a.xls")).read()
+    path = tmp_path / "a.csv.gz"
+    text = io.StringIO()
+    pd.DataFrame({"v": np.random.default_rng(0).random(20_000)}).to_csv(text, index=False)
+    path.write_bytes(gzip.compress(text.getvalue().encode())[:-500])
+    with pytest.raises(InputError, match="is damaged or incomplete"):
+        SeriesFile(path).read()
+    path.write_bytes(b"v\n1\n2\n")
+    with pytest.raises(InputError, match=r"cannot read .*gz"):
+        SeriesFile(path).read()
+    (tmp_path / "a.csv").write_bytes(b"v\n1\n\xe4\n")
+    with pytest.raises(InputError, match="is not UTF-8 text"):
+        SeriesFile(tmp_path / "a.csv").read()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"time_column": "t", "targets": ["t"]}, "column 't' is named twice"),
+        ({"targets": ["a"], "past": ["a"]}, "column 'a' is named twice"),
+        ({"targets": []}, "targets is empty"),
+        ({"time_column": "t", "covariates": ["hour"], "calendar": ["hour"]}, "'hour' is a covariate and a feature"),
+        ({"time_column": "t", "calendar": ["hours"]}, r"did you mean 'hour'\?"),
+    ],
+)
+def test_options_that_contradict_each_other_are_one_sentence(options, message):
+    with pytest.raises(InputError, match=message):
+        SeriesFile("a.csv", **options)
+
+
+def test_the_index_that_pandas_writes_is_no_target(tmp_path):
+    frame = pd.DataFrame({"time": HOURS, "a": range(9)})
+    frame.to_csv(tmp_path / "a.csv")
+    assert SeriesFile(tmp_path / "a.csv", time_column="time").read().targets == ("a",)
+
+
+def test_series_come_out_by_their_ids(tmp_path):
+    path = write(
+        tmp_path / "a.csv", [f"{of},2020-0{month},{of}{month}" for month in (1, 2) for of in (10, 9, 2)], "of,t,v"
+    )
+    series = SeriesFile(path, time_column="t", id_column="of").read()
+    assert (series.ids, series.starts.tolist()) == (("2", "9", "10"), [0, 2, 4])
+    assert series.values[:, 0].tolist() == [21, 22, 91, 92, 101, 102]
+
+
+def test_the_digest_is_of_bytes_and_options(tmp_path):
+    path = hourly(tmp_path / "a.csv")
+    options = [
+        {},
+        {"time_column": "time"},
+        {"time_column": "time", "missing": "zero"},
+        {"targets": ["a"]},
+        {"freq": "h"},
+    ]
+    options = [{"time_column": "time"} | entry for entry in options[2:]] + options[:2] + [{"time_column": ""}]
+    digests = [SeriesFile(path, **entry).digest() for entry in options]
+    assert len(set(digests)) == len(options)
+    assert SeriesFile("a.csv", root=tmp_path, **options[0]).digest() == digests[0]  # wherever the file lies
+    hourly(path, a3="7")
+    assert SeriesFile(path, **options[0]).digest() != digests[0]
