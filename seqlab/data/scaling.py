@@ -295,4 +295,5 @@ def _blocks(rows: int, columns: int) -> list[slice]:
 
 
 def _few(names: Sequence[str]) -> str:
-    return ", ".join(f"'{name}'" if name else "one without a name" for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    told = ", ".join(f"'{name}'" if name else "one without a name" for name in names[:5])
+    return told + (f" and {len(names) - 5} more" if len(names) > 5 else "")

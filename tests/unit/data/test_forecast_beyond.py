@@ -1,0 +1,133 @@
+"""Beyond the end: the last rows are read, nothing else, and the clock goes on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from seqlab.data.forecast import prepare
+from seqlab.data.forecast_beyond import beyond, extended, upcoming
+from seqlab.data.series import Series
+from seqlab.types import InputError
+
+
+def make_series(*sizes, ahead=0, measured=None):
+    rows, random = sum(sizes), np.random.default_rng(0)
+    months = [np.datetime64("1949-01", "M") + np.arange(size) for size in sizes]
+    return Series(
+        times=np.concatenate(months).astype("datetime64[s]"),
+        values=np.exp(random.normal(size=(rows, 3))).astype(np.float32),
+        known=random.normal(size=(rows, ahead)).astype(np.float32),
+        targets=("a", "b"),
+        past=("c",),
+        ahead=tuple("xyz"[:ahead]),
+        starts=np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64),
+        ids=("",) if len(sizes) == 1 else tuple(f"s{number}" for number in range(len(sizes))),
+        freq="MS",
+        measured=measured,
+    )
+
+
+def made(series, **options):
+    defaults = {"lookback": 8, "horizon": 3, "split": [0.6, 0.2, 0.2], "scaling": ["log", "diff", "standard"]}
+    return prepare(series, season=1, **{**defaults, **options})
+
+
+def first_rows(series, size, count):
+    """The same series, each cut after its first ``count`` of ``size`` rows."""
+    taken = (series.starts[:, None] + np.arange(count)).ravel()
+    return replace(
+        series,
+        times=series.times[taken], values=series.values[taken], known=series.known[taken],
+        starts=count * np.arange(len(series.ids)),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("sizes", [(60,), (60, 60)])
+def test_what_is_read_is_what_a_window_there_would_read_were_the_data_longer(sizes):
+    whole = make_series(*sizes, ahead=2)
+    options = {"split": [30, 10, 10]}
+    data, longer = made(first_rows(whole, 60, 50), **options), made(whole, **options)
+    rows = whole.starts[:, None] + np.arange(50, 53)
+    outlook = beyond(data, whole.known[rows])
+    batch = outlook.windows.batch(outlook.windows.origins)
+    expected = longer.test.batch(whole.starts + 50)
+    np.testing.assert_array_equal(batch.inputs, expected.inputs)
+    np.testing.assert_array_equal(batch.future, expected.future)
+    assert batch.targets.isnan().all()
+    assert np.isnan(outlook.units.actual(outlook.windows.origins)).all()
+    assert batch.targets.shape == expected.targets.shape
+    scaled = np.random.default_rng(0).normal(size=(len(sizes), 3, 2))
+    np.testing.assert_allclose(
+        outlook.units.original(scaled, outlook.windows.origins), longer.units.original(scaled, whole.starts + 50)
+    )
+    np.testing.assert_array_equal(outlook.units.deviation, data.units.deviation)
+    assert outlook.units.series(outlook.windows.origins).tolist() == list(range(len(sizes)))
+    times = outlook.series.times[outlook.windows.origins[:, None] + np.arange(3)]
+    np.testing.assert_array_equal(times, whole.times[rows])
+
+
+def test_only_the_last_rows_are_copied():
+    assert len(beyond(made(make_series(500, 400))).series) == 2 * (8 + 1 + 3)
+
+
+def test_forecasts_can_be_built_upon():
+    whole = make_series(60)
+    data = made(first_rows(whole, 60, 50), split=[30, 10, 10])
+    longer = extended(data.series, whole.values[None, 50:53, :2].astype(np.float64))
+    outlook = beyond(replace(data, series=longer))
+    batch = outlook.windows.batch(outlook.windows.origins)
+    expected = made(whole, split=[30, 10, 10]).scaling.transform(whole)[45:53]
+    np.testing.assert_allclose(batch.inputs[0, :, :2], expected[:, :2], rtol=1e-5)
+    assert str(outlook.series.times[outlook.windows.origins[0]]) == "1953-06-01T00:00:00"
+
+
+def test_more_rows_stand_behind_each_series():
+    series = make_series(5, 4, ahead=1)
+    longer = extended(series, np.full((2, 2, 2), 7.0), np.full((2, 2, 1), 9.0))
+    assert longer.starts.tolist() == [0, 7]
+    assert longer.stops.tolist() == [7, 13]
+    np.testing.assert_array_equal(longer.values[[5, 6, 11, 12]][:, :2], 7)
+    np.testing.assert_array_equal(longer.values[[5, 6, 11, 12]][:, 2], series.values[[4, 4, 8, 8], 2])
+    np.testing.assert_array_equal(longer.values[7:11], series.values[5:])
+    assert longer.known.ravel()[[5, 6, 11, 12]].tolist() == [9] * 4
+    assert longer.measured.all(axis=1).tolist() == [True] * 5 + [False] * 2 + [True] * 4 + [False] * 2
+    assert longer.values.dtype == longer.known.dtype == np.float32
+    measured = np.zeros((9, 2), dtype=bool)
+    assert not extended(replace(series, measured=measured), np.ones((2, 1, 2)), np.ones((2, 1, 1))).measured.any()
+
+
+@pytest.mark.parametrize(
+    ("freq", "last", "expected"),
+    [
+        ("MS", "1960-12-01", ["1961-01-01", "1961-02-01"]),
+        ("ME", "2024-01-31", ["2024-02-29", "2024-03-31"]),
+        ("h", "2018-06-26T23", ["2018-06-27T00", "2018-06-27T01"]),
+        ("15min", "2018-06-26T23:50", ["2018-06-27T00:05", "2018-06-27T00:20"]),
+        ("7D", "2024-02-26", ["2024-03-04", "2024-03-11"]),
+        ("YS", "1999-01-01", ["2000-01-01", "2001-01-01"]),
+    ],
+)
+def test_the_clock_goes_on(freq, last, expected):
+    series = replace(make_series(1), times=np.array([last], dtype="datetime64[s]"), freq=freq)
+    found = upcoming(series, 2)
+    assert found.dtype == np.dtype("datetime64[s]")
+    np.testing.assert_array_equal(found, np.array([expected], dtype="datetime64[s]"))
+
+
+def test_what_is_known_beforehand_must_be_given():
+    data = made(make_series(50, ahead=2))
+    with pytest.raises(InputError, match=r"x, y must be given of 3 rows to come of each series \(1, 3, 2\), but noth"):
+        beyond(data)
+    with pytest.raises(InputError, match=r"but what was has the shape \(1, 2, 2\)"):
+        beyond(data, np.zeros((1, 2, 2)))
+    with pytest.raises(InputError, match="no known column must be given"):
+        beyond(made(make_series(50)), np.zeros((1, 3, 1)))
+
+
+def test_a_series_shorter_than_a_look_back_is_refused():
+    data = made(make_series(50))
+    with pytest.raises(InputError, match="a forecast reads 9 rows, but there are 8: bring more"):
+        beyond(replace(data, series=make_series(8)))
