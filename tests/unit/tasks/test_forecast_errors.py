@@ -137,6 +137,13 @@ def test_a_point_held_against_levels_has_its_absolute_error_as_crps_and_covers_n
     assert (found["coverage_90"], found["width_90"]) == (0.0, 0.0)
 
 
+def test_the_bounds_of_an_interval_belong_to_it(make_panel):
+    panel = make_panel(np.array([[1.0], [2.0], [3.0]]), [0], 1)
+    quantiles = np.broadcast_to([1.0, 2.0], (3, 1, 1, 2))
+    errors = measured(panel, np.arange(3), np.ones((3, 1, 1)), quantiles, (0.05, 0.95))
+    assert errors.compute()["coverage_90"] == pytest.approx(2 / 3)
+
+
 def test_without_levels_no_distribution_is_measured(panel):
     point, _ = forecasts(panel)
     errors = measured(panel, ORIGINS, point, None, ())
