@@ -17,6 +17,8 @@ from seqlab.engine.progress import readable
 from seqlab.errors import InputError, one_sentence, show_anything
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from seqlab.decode import Sampling
     from seqlab.run import Run
 
@@ -76,14 +78,36 @@ def evaluate(
 @app.command()
 def predict(
     run: RunDir,
-    texts: Annotated[list[str], typer.Argument(help="Texts, or - for one text a line from standard input.")],
+    texts: Annotated[
+        list[str] | None, typer.Argument(help="Texts to label, or - for one text a line from standard input.")
+    ] = None,
+    horizon: Annotated[
+        int | None, typer.Option(help="Of a forecast: steps; by default all it was trained for.")
+    ] = None,
+    path: Annotated[
+        Path | None, typer.Option(help="Of a forecast: another file of the same columns to go on from.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Of a forecast: write it here, with its quantiles.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Of a forecast: draw it here (.png, .pdf, .svg).")] = None,
     device: Device = "auto",
     trust: Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """Label texts with a run's best weights, with probabilities."""
+    """Label texts, or forecast beyond the end of the data, with a run's best weights.
+
+    `seqlab predict RUN "some text"`, `seqlab predict RUN --horizon 24 --csv out.csv --plot out.png`
+    """
     from seqlab.run import Run
 
+    if not texts:
+        opened = Run(run, device, trust)
+        if opened.spec.task == "forecasting":
+            _forecast(opened, horizon, path, csv, plot, as_json)
+            return
+    if horizon is not None or path or csv or plot:
+        raise InputError(
+            "--horizon, --path, --csv and --plot are for runs that forecast, and take no texts beside them."
+        )
     if texts == ["-"]:
         texts = [line.rstrip("\n") for line in sys.stdin]
     if not texts:
@@ -98,6 +122,46 @@ def predict(
         text = answer["text"] if len(answer["text"]) <= 100 else answer["text"][:99] + "…"
         table.add_row(answer["label"], f"{answer['probabilities'][answer['label']]:.3f}", text)
     Console().print(table)
+
+
+@app.command()
+def backtest(
+    run: RunDir,
+    folds: Annotated[int, typer.Option(help="Into how many pieces the last part is cut.")] = 4,
+    refit: Annotated[bool, typer.Option("--refit", help="Train anew before each piece, on all before it.")] = False,
+    csv: Annotated[Path | None, typer.Option(help="Write the table here.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw truth and forecasts here (.png, .pdf, .svg).")] = None,
+    device: Device = "auto",
+    trust: Trust = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object of all metrics, with the floors'.")] = False,
+) -> None:
+    """Forecast from every origin of the last part of a run's data, beside the honest floors."""
+    from seqlab.backtest import backtest as roll
+    from seqlab.run import Run
+
+    _check_targets(csv, plot)
+    found = roll(Run(run, device, trust), folds, refit)
+    if csv is not None:
+        found.table.to_csv(csv, index=False)
+    if plot is not None:
+        found.figure.savefig(plot)
+    if as_json:
+        print(json.dumps(found.metrics))
+        return
+    _show_table(found.table, f"{run}: {'trained anew for each fold' if refit else 'as trained'}")
+
+
+@app.command()
+def leaktest(run: RunDir, device: Device = "auto", trust: Trust = False) -> None:
+    """Change the future of a run's data and see that no forecast before it moves, nor anything it was trained on."""
+    from seqlab.run import Run
+
+    found = Run(run, device, trust).check_leak()
+    print(
+        f"No leak: with {found['rows_changed']:,} rows changed from {found['changed_from']} on, "
+        f"{found['training_windows_compared']:,} training windows and {found['forecasts_compared']:,} forecasts before "
+        "them kept every bit."
+    )
 
 
 @app.command()
@@ -187,6 +251,39 @@ def runs(
 TURNS = """\
 A line is read on from where the text is, and the model writes on behind it; an empty line lets it go on.
 A line break is read only where a line ends in \\.   :reset forgets the text, :quit (or the end of input) ends."""
+
+
+def _forecast(run: Run, horizon: int | None, path: Path | None, csv: Path | None, plot: Path | None, js: bool) -> None:
+    """A forecast beyond the end of the data: as a table, a file, a picture."""
+    _check_targets(csv, plot)
+    found = run.forecast(horizon, path)
+    table = found.table()
+    if csv is not None:
+        table.to_csv(csv, index=False)
+    if plot is not None:
+        found.figure().savefig(plot)
+    if js:
+        print(table.to_json(orient="records", date_format="iso"))
+        return
+    shown = ("series", "time", *found.labels, *(f"{label}_{end}%" for label in found.labels for end in (5, 95)))
+    _show_table(table[[name for name in table if name in shown]], f"{run.path}, beyond the end of the data")
+
+
+def _check_targets(*paths: Path | None) -> None:
+    """Refuse a place that cannot be written before the work that it is to hold."""
+    for path in paths:
+        if path is not None and not path.resolve().parent.is_dir():
+            raise InputError(f"{path.resolve().parent} is no folder: make it first, or name another place.")
+
+
+def _show_table(frame: DataFrame, title: str, most: int = 60) -> None:
+    """At most so many rows on standard output."""
+    table = Table(*(str(name) for name in frame), title=title)
+    for row in frame.head(most).itertuples(index=False):
+        table.add_row(*(readable(cell) if isinstance(cell, float) else str(cell) for cell in row))
+    Console().print(table)
+    if len(frame) > most:
+        print(f"{len(frame) - most:,} more rows: --csv FILE writes all.")
 
 
 def _take_turns(run: Run, sampling: Sampling, seed: int, prompt: str | None, length: int, stop: str | None) -> None:

@@ -1,4 +1,4 @@
-"""What a trained forecaster says: beyond the end of its data, from origins in the past, and proof that it never peeks."""
+"""What a trained forecaster says: beyond the end of its data, from origins in the past, and that it never peeks."""
 
 from __future__ import annotations
 
@@ -115,14 +115,14 @@ class Outcome:
 
 def intervals(
     levels: Sequence[float], quantiles: np.ndarray | None, shares: Sequence[float] = (0.5, 0.9)
-) -> list[tuple[float, np.ndarray, np.ndarray]]:
-    """Of quantiles ``(H, Q)`` the intervals that enclose ``shares``, as ``(share, lower (H,), upper (H,))``."""
-    found = []
+) -> dict[float, tuple[np.ndarray, np.ndarray]]:
+    """Of quantiles ``(H, Q)`` the lower and upper ends ``(H,)`` of the intervals that enclose ``shares``."""
+    found = {}
     for share in shares if quantiles is not None else ():
         assert quantiles is not None
-        bounds = [np.flatnonzero(np.isclose(levels, 0.5 + side * share / 2, atol=1e-6)) for side in (-1, 1)]
-        if all(len(bound) for bound in bounds):
-            found.append((share, quantiles[:, bounds[0][0]], quantiles[:, bounds[1][0]]))
+        ends = [np.flatnonzero(np.isclose(levels, 0.5 + side * share / 2, atol=1e-6)) for side in (-1, 1)]
+        if all(len(end) for end in ends):
+            found[share] = (quantiles[:, ends[0][0]], quantiles[:, ends[1][0]])
     return found
 
 
@@ -214,7 +214,9 @@ def check_leak(asked: Asked, data: ForecastData, options: dict[str, Any], seed: 
         same = np.array_equal(point, other) and (quantiles is None or np.array_equal(quantiles, np.asarray(others)))
         if not same:
             row = at[np.abs(point - other).reshape(len(at), -1).max(1).argmax()]
-            raise InputError(f"There is a leak: the forecast from {series.times[row]} on changes with what comes later.")
+            raise InputError(
+                f"There is a leak: the forecast from {series.times[row]} on changes with what comes later."
+            )
     return {
         "changed_from": str(series.times[cuts[0]]),
         "rows_changed": int(changed.sum()),

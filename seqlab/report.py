@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
 from seqlab import build
 from seqlab.build import Data
+from seqlab.data.forecast import ForecastData
 from seqlab.data.labelled import LabelledText
 from seqlab.engine import checkpoint
 from seqlab.engine.evaluate import Evaluation, evaluate
@@ -18,11 +20,15 @@ from seqlab.engine.progress import readable
 from seqlab.engine.runtime import Runtime, peak_memory, versions
 from seqlab.engine.state import Result
 from seqlab.engine.tracker import Tracker
+from seqlab.forecasts import CONTEXT, intervals
 from seqlab.insight.answers import answers_figure, position_figure
 from seqlab.insight.classification import confusion_figure, example_table, precision_recall_figure
+from seqlab.insight.forecast import Panel, error_by_step_figure, forecast_figure, residual_figure
 from seqlab.insight.language import position_loss_figure
 from seqlab.models import AnyModel, LanguageModel
 from seqlab.tasks.classification import ClassificationMeter
+from seqlab.tasks.forecast_errors import ForecastErrors
+from seqlab.tasks.forecasting import ForecastMeter
 from seqlab.tasks.language_modeling import LanguageMeter
 from seqlab.tasks.regression import RegressionMeter
 from seqlab.tasks.tagging import TaggingMeter
@@ -32,6 +38,8 @@ PROJECTED = 1000
 """Tokens shown in the projector, the most frequent ones: its file is text, and browsers choke on all of them."""
 EXAMPLES = 24
 """Test texts shown with what the model said."""
+MOST_TARGETS = 8
+"""Targets whose residuals are drawn."""
 
 
 def report(
@@ -60,7 +68,12 @@ def report(
     loader = build.build_loader(config, getattr(data, split), data.spec.pad_id, shuffle=False)
     found = evaluate(model, loader, task, device=runtime.device, autocast=runtime.autocast())
     peak = peak_memory()
-    floor = build.build_floor(config, data, split) if config["floor"] else {}
+    floors: dict[str, ForecastErrors] = {}
+    if config["floor"] and isinstance(data, ForecastData):
+        floors = build.floor_errors(config, data, split)
+        floor = build.told(config, floors)
+    else:
+        floor = build.build_floor(config, data, split) if config["floor"] else {}
     params = sum(p.numel() for p in model.parameters())
     summary = {
         "task": config["task"]["name"],
@@ -89,6 +102,8 @@ def report(
         "seed": config["seed"],
     }
     draw(config, data, model, tracker, split, found, summary)
+    if isinstance(found.meter, ForecastMeter) and isinstance(data, ForecastData):
+        _draw_forecasts(data, tracker, split, found.meter, floors, summary)
     tracker.summary(summary)
     show(summary)
     print(f"TensorBoard: tensorboard --logdir {run_dir}")
@@ -142,6 +157,51 @@ def _draw_classes(data: Data, tracker: Tracker, split: str, meter: Classificatio
         texts = [data.pipeline.decode(getattr(data, split).tokens[row]) for row in meter.index[seen]]
         table = example_table(texts, targets[seen], probabilities[seen], labels, EXAMPLES)
         tracker.text(f"{split}/examples", table, step)
+
+
+def _draw_forecasts(
+    data: ForecastData,
+    tracker: Tracker,
+    split: str,
+    meter: ForecastMeter,
+    floors: Mapping[str, ForecastErrors],
+    summary: Mapping[str, Any],
+) -> None:
+    """Pictures of some forecasts, of the error by step, of residuals; metrics by step and by series as tables."""
+    step, series, examples = summary["steps"], data.series, meter.examples
+    H, K = data.spec.horizon, len(series.targets)
+    panels = []
+    for row, origin in enumerate(examples.origins):
+        k = row % K  # one target after the other: where there are few, several windows of each
+        past = np.arange(origin - min(data.train.lookback, CONTEXT * H), origin)
+        ahead = np.arange(origin, origin + H)
+        bands = intervals(meter.task.levels, None if examples.quantiles is None else examples.quantiles[row, :, k])
+        panels.append(
+            Panel(
+                series.targets[k],
+                series.times[past],
+                series.values[past, k],
+                series.times[ahead],
+                examples.point[row, :, k],
+                examples.actual[row, :, k],
+                bands,
+            )  # fmt: skip
+        )
+    tracker.figure(f"{split}/forecasts", forecast_figure(panels), step)
+    metric = summary["headline"][-1]
+    by_step = {summary["model"]: meter.errors.by_step} | {name: found.by_step for name, found in floors.items()}
+    told = {name: found[metric] for name, found in by_step.items() if metric in found}
+    if told:
+        tracker.figure(f"{split}/error_by_step", error_by_step_figure(told, metric), step)
+    origins, residuals = meter.errors.residuals
+    one = meter.units.series(origins) == 0  # of several series the first
+    for k, label in enumerate(series.targets[:MOST_TARGETS]):
+        figure = residual_figure(residuals[one, k], label, series.times[origins[one]])
+        tracker.figure(f"{split}/residuals/{label}", figure, step)
+    pd.DataFrame({"step": np.arange(1, H + 1), **meter.errors.by_step}).to_csv(
+        tracker.run_dir / f"{split}_by_step.csv", index=False
+    )
+    pd.DataFrame(meter.errors.by_series).rename_axis("series").to_csv(tracker.run_dir / f"{split}_by_series.csv")
 
 
 def _without_targets(node: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,14 +12,17 @@ import numpy as np
 import torch
 
 from seqlab import build
+from seqlab.data.forecast import ForecastData
 from seqlab.decode import Sampling, Writer, unknown
 from seqlab.engine import checkpoint
 from seqlab.engine.evaluate import evaluate
 from seqlab.engine.runtime import make_runtime
+from seqlab.forecasts import Asked, Outcome, ahead_of, check_leak
 from seqlab.models import LanguageModel
 from seqlab.schema import did_you_mean
+from seqlab.tasks.forecasting import Forecasting
 from seqlab.text.pipeline import load_pipeline
-from seqlab.types import DataSpec, InputError, Split
+from seqlab.types import DataSpec, InputError, Split, Task
 
 SPLITS = ("train", "val", "test")
 
@@ -60,7 +63,13 @@ class Run:
         checkpoint.load_weights(self.model, saved["model"])
         self.runtime = make_runtime(device, self.config["trainer"]["precision"])
         self.model.to(self.runtime.device).eval()
-        self.task = build.build_task(self.config, self.spec, self.pipeline)
+        self._scaling = saved.get("scaling")
+
+    @cached_property
+    def task(self) -> Task:
+        """Loss and metrics; those of forecasts hold them against the run's own dataset."""
+        units = self.data.units if self.spec.task == "forecasting" else None  # type: ignore[union-attr]
+        return build.build_task(self.config, self.spec, self.pipeline, units)
 
     @cached_property
     def data(self) -> build.Data:
@@ -93,6 +102,55 @@ class Run:
         loader = build.build_loader(self.config, part, self.spec.pad_id, shuffle=False)
         found = evaluate(self.model, loader, self.task, device=self.runtime.device, autocast=self.runtime.autocast())
         return found.metrics
+
+    def forecast(self, horizon: int | None = None, path: str | Path | None = None) -> Outcome:
+        """What comes after the last row of each of the run's series.
+
+        Args:
+            horizon: steps, at most those that the run was trained for; None is all.
+            path: another file of the same columns, such as the run's own some weeks later (``data=series`` alone).
+
+        Raises:
+            InputError: the run is no forecaster; too many steps; columns whose future nobody knows; no such file.
+        """
+        asked = self.asked()
+        data = self.data if path is None else self._other_data(path)
+        assert isinstance(data, ForecastData)
+        return ahead_of(asked, data, self.config["data"].get("calendar") or (), horizon)
+
+    def check_leak(self) -> dict[str, Any]:
+        """Change the future and see whether a forecast before it moves, see ``forecasts.check_leak``.
+
+        Raises:
+            InputError: the run is no forecaster, or there is a leak.
+        """
+        asked = self.asked()
+        assert isinstance(self.data, ForecastData)
+        return check_leak(asked, self.data, build.window_options(self.config))
+
+    def asked(self) -> Asked:
+        """The model of a forecaster, to be asked about any windows.
+
+        Raises:
+            InputError: the run is none.
+        """
+        task = build.build_task(self.config, self.spec, self.pipeline)
+        if not isinstance(task, Forecasting):
+            raise InputError(
+                f"{self.path} was trained on data={self.config['data']['name']} and forecasts nothing: name the run "
+                "of a forecaster, such as model=lstm data=waves trains."
+            )
+        return Asked(self.model, task, self.runtime, self.config["data"]["batch_size"])
+
+    def _other_data(self, path: str | Path) -> ForecastData:
+        """Another file, scaled as the run's own was."""
+        if "path" not in self.config["data"]:
+            raise InputError(
+                f"The run's data={self.config['data']['name']} is no file of yours: another can be given to runs of "
+                "data=series alone."
+            )
+        node = {**self.config["data"], "path": str(path)}
+        return build.build_forecast({**self.config, "data": node}, self._scaling)
 
     def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
         """For each text: ``text``, ``label`` and ``probabilities`` by label; a text's answer depends on it alone.

@@ -1,7 +1,20 @@
 """From a config (plain Python) to objects: the only room that joins the others."""
 
 from seqlab.build.check import check_config
-from seqlab.build.data import Data, build_data, build_floor, build_loader, build_pipeline, check_same_data, floor_errors
+from seqlab.build.data import (
+    Data,
+    build_data,
+    build_errors,
+    build_floor,
+    build_forecast,
+    build_loader,
+    build_pipeline,
+    check_same_data,
+    floor_errors,
+    floor_forecasters,
+    told,
+    window_options,
+)
 from seqlab.build.model import build_model
 from seqlab.build.training import (
     build_optimizer,
@@ -18,7 +31,9 @@ from seqlab.build.training import (
 __all__ = [
     "Data",
     "build_data",
+    "build_errors",
     "build_floor",
+    "build_forecast",
     "build_loader",
     "build_model",
     "build_optimizer",
@@ -32,6 +47,9 @@ __all__ = [
     "check_same_data",
     "check_samples",
     "floor_errors",
+    "floor_forecasters",
     "identity",
     "make_run_dir",
+    "told",
+    "window_options",
 ]

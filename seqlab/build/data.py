@@ -7,7 +7,7 @@ from typing import Any
 
 from seqlab import schema
 from seqlab.baselines.kneser_ney import floor as language_floor
-from seqlab.baselines.series import History, forecasters
+from seqlab.baselines.series import Forecaster, History, forecasters
 from seqlab.baselines.text import floor as text_floor
 from seqlab.build.keys import (
     BATCHING,
@@ -22,8 +22,9 @@ from seqlab.build.keys import (
 from seqlab.data.arrays import ArrayData, ArrayLoader, load_generated
 from seqlab.data.batching import BucketLoader
 from seqlab.data.corpus import Corpus, load_corpus
-from seqlab.data.forecast import ForecastData, ForecastLoader, Windows, load_forecast
+from seqlab.data.forecast import ForecastData, ForecastLoader, Windows, load_forecast, prepare
 from seqlab.data.labelled import LabelledText, load_labelled
+from seqlab.data.scaling import Scaling
 from seqlab.data.synthetic import Part
 from seqlab.data.windows import ChainLoader, LaneLoader, WindowLoader
 from seqlab.paths import cache_dir
@@ -43,7 +44,7 @@ def build_data(config: Config) -> Data:
     """Read the dataset (or its token cache) with its validation part and vocabulary, or generate it."""
     data: Data
     if is_series(config["data"]):
-        data = load_forecast(_construct_source(config), **only(config["data"], WINDOWS))
+        data = build_forecast(config)
     elif not is_text(config["data"]):
         data = load_generated(schema.construct("data", source(config["data"]), seed=config["seed"]))
     elif is_corpus(config["data"]):
@@ -62,6 +63,20 @@ def build_data(config: Config) -> Data:
             "leave task= away, the dataset brings its own."
         )
     return data
+
+
+def build_forecast(config: Config, scaling: Mapping[str, Any] | None = None) -> ForecastData:
+    """Series and their windows; with ``scaling``, the state of one that has learned, by that one."""
+    if scaling is None:
+        return load_forecast(_construct_source(config), **window_options(config))
+    learned = Scaling(config["data"]["scaling"])
+    learned.load_state_dict(scaling)
+    return prepare(_construct_source(config).read(), **{**window_options(config), "scaling": learned})
+
+
+def window_options(config: Config) -> dict[str, Any]:
+    """How series are parted, scaled and cut into windows: the arguments of ``data.forecast.prepare``."""
+    return only(config["data"], WINDOWS)
 
 
 def _read(config: Config, pipeline: TextPipeline) -> LabelledText:
@@ -123,9 +138,7 @@ def build_floor(config: Config, data: Data, split: str) -> dict[str, float]:
             cache_dir=cache_dir() / "floors", digest=f"{split}-{data.digest}",
         )  # fmt: skip
     if isinstance(data, ForecastData):
-        metric = config["task"]["decides"]
-        found = {name: errors.compute() for name, errors in floor_errors(config, data, split).items()}
-        return {name: metrics[metric] for name, metrics in found.items() if metric in metrics}
+        return told(config, floor_errors(config, data, split))
     words = WordPipeline()
     if words.config() != data.pipeline.config():
         data = _read(config, words)
@@ -137,18 +150,32 @@ def build_floor(config: Config, data: Data, split: str) -> dict[str, float]:
 def floor_errors(config: Config, data: ForecastData, split: str) -> dict[str, ForecastErrors]:
     """Errors of the honest baselines of series on the very windows of a part, by name."""
     windows: Windows = getattr(data, split)
-    K = len(data.series.targets)
-    history = History(
-        data.series.values[:, :K], data.series.starts, data.parts["train"].stops, windows.lookback, windows.horizon,
-        data.season,
-    )  # fmt: skip
-    levels, nominal = config["task"]["levels"], config["task"]["nominal"]
     found = {}
-    for name, forecast in forecasters(history, data.val.origins).items():
-        found[name] = ForecastErrors(data.units, levels, nominal, data.series.targets)
-        for some in blocks(len(windows), windows.horizon * K):
-            found[name].add(windows.origins[some], forecast(windows.origins[some]))
+    for name, forecast in floor_forecasters(data).items():
+        found[name] = errors = build_errors(config, data)
+        for some in blocks(len(windows), windows.horizon * len(data.series.targets)):
+            errors.add(windows.origins[some], forecast(windows.origins[some]))
     return found
+
+
+def told(config: Config, floors: Mapping[str, ForecastErrors]) -> dict[str, float]:
+    """Of the errors of floors the one that decides."""
+    found = {name: errors.compute() for name, errors in floors.items()}
+    metric = config["task"]["decides"]
+    return {name: metrics[metric] for name, metrics in found.items() if metric in metrics}
+
+
+def floor_forecasters(data: ForecastData) -> dict[str, Forecaster]:
+    """The honest baselines of series, fitted: origins ``(B,)`` to forecasts ``(B, H, K)`` in the data's own units."""
+    values, windows = data.series.values[:, : len(data.series.targets)], data.train
+    stops, season = data.parts["train"].stops, data.season
+    history = History(values, data.series.starts, stops, windows.lookback, windows.horizon, season)
+    return forecasters(history, data.val.origins)
+
+
+def build_errors(config: Config, data: ForecastData) -> ForecastErrors:
+    """What adds up the errors of forecasts of ``data``, at the task's levels."""
+    return ForecastErrors(data.units, config["task"]["levels"], config["task"]["nominal"], data.series.targets)
 
 
 def build_loader(config: Config, part: Split | Part | Tokens | Windows, pad_id: int, *, shuffle: bool) -> Loader:

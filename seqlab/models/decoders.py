@@ -22,6 +22,18 @@ from seqlab.types import Encoded
 DecoderKind = Literal["direct", "recurrent", "segments", "recursive"]
 
 
+AHEAD = 32
+"""Width of the layer that reads what is known beforehand."""
+
+
+def _reader(num_future: int, num_outputs: int) -> nn.Module | None:
+    """``(B, H, G)`` to ``(B, H, M)``, each step by itself. Not one linear map: the hour is a number from 0 to 23, and
+    midnight is no jump."""
+    if num_future == 0:
+        return None
+    return nn.Sequential(nn.Linear(num_future, AHEAD), nn.Tanh(), nn.Linear(AHEAD, num_outputs, bias=False))
+
+
 class DirectDecoder(nn.Module):
     """One linear layer from the pooled outputs to all steps at once; what is known beforehand is added step by step.
 
@@ -48,7 +60,7 @@ class DirectDecoder(nn.Module):
         self.dropout, self.horizon = dropout, horizon
         self.pooling = Pooling(input_size, pooling)
         self.output = nn.Linear(self.pooling.output_size, horizon * num_outputs)
-        self.ahead = nn.Linear(num_future, num_outputs, bias=False) if num_future else None
+        self.ahead = _reader(num_future, num_outputs)
 
     def forward(self, encoded: Encoded, future: Tensor | None, channel: Tensor) -> Tensor:
         """``(B, H, M)``."""
@@ -141,7 +153,7 @@ class SegmentDecoder(nn.Module):
         self.channel = nn.Parameter(torch.randn(channels, input_size - width)) if channels > 1 else None
         self.cell = nn.GRUCell(input_size, input_size)
         self.output = nn.Linear(input_size, self.segment * num_outputs)
-        self.ahead = nn.Linear(num_future, num_outputs, bias=False) if num_future else None
+        self.ahead = _reader(num_future, num_outputs)
 
     def forward(self, encoded: Encoded, future: Tensor | None, channel: Tensor) -> Tensor:
         """``(B, H, M)``."""
