@@ -225,7 +225,10 @@ def _windows(history: History, scale: np.ndarray, origins: np.ndarray) -> tuple[
 def _deviation(history: History) -> np.ndarray:
     """``(S, K)`` standard deviation of the training rows of each series; 1 where they are all the same."""
     spans = zip(history.starts, history.train_stops, strict=True)
-    scale = np.stack([history.values[start:stop].std(axis=0, dtype=np.float64) for start, stop in spans])
+    # Column by column, for the deviation of all at once would take as much memory again as they do.
+    scale = np.array(
+        [[column.std(dtype=np.float64) for column in history.values[start:stop].T] for start, stop in spans]
+    )
     return np.where(scale > 0, scale, 1.0)
 
 
