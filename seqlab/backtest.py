@@ -194,18 +194,24 @@ def _figure(data: ForecastData, asked: Asked, drawn: list[Drawn]) -> Figure:
     quantiles = [one[2] for one in drawn if one[2] is not None]
     rows = (origins[:, None] + np.arange(data.train.horizon)).ravel()
     past = np.arange(max(int(data.series.starts[0]), rows[0] - data.train.horizon), rows[0])
+    # a fold may have rows at its end that no forecast without overlap covers: no line is drawn across them
+    breaks = np.flatnonzero(np.diff(rows) > 1) + 1
+    ahead = np.insert(data.series.times[rows], breaks, data.series.times[rows[breaks] - 1])
     panels = []
     for k, label in enumerate(data.series.targets[:6]):
         band = np.concatenate(quantiles)[:, :, k].reshape(len(rows), -1) if quantiles else None
+        ends = intervals(asked.task.levels, band)
         panels.append(
             Panel(
                 name=label,
                 times=data.series.times[past],
                 history=data.series.values[past, k],
-                ahead=data.series.times[rows],
-                point=point[:, :, k].ravel(),
-                truth=data.series.values[rows, k],
-                intervals=intervals(asked.task.levels, band),
+                ahead=ahead,
+                point=np.insert(point[:, :, k].ravel(), breaks, np.nan),
+                truth=np.insert(data.series.values[rows, k].astype(np.float64), breaks, np.nan),
+                intervals={
+                    s: (np.insert(a, breaks, np.nan), np.insert(b, breaks, np.nan)) for s, (a, b) in ends.items()
+                },
             )
         )
     return forecast_figure(panels)

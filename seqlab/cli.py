@@ -81,9 +81,7 @@ def predict(
     texts: Annotated[
         list[str] | None, typer.Argument(help="Texts to label, or - for one text a line from standard input.")
     ] = None,
-    horizon: Annotated[
-        int | None, typer.Option(help="Of a forecast: steps; by default all it was trained for.")
-    ] = None,
+    horizon: Annotated[int | None, typer.Option(help="Of a forecast: steps; by default all it learned.")] = None,
     path: Annotated[
         Path | None, typer.Option(help="Of a forecast: another file of the same columns to go on from.")
     ] = None,
@@ -105,9 +103,7 @@ def predict(
             _forecast(opened, horizon, path, csv, plot, as_json)
             return
     if horizon is not None or path or csv or plot:
-        raise InputError(
-            "--horizon, --path, --csv and --plot are for runs that forecast, and take no texts beside them."
-        )
+        raise InputError("--horizon, --path, --csv and --plot are for runs that forecast, and go without texts.")
     if texts == ["-"]:
         texts = [line.rstrip("\n") for line in sys.stdin]
     if not texts:
@@ -148,7 +144,8 @@ def backtest(
     if as_json:
         print(json.dumps(found.metrics))
         return
-    _show_table(found.table, f"{run}: {'trained anew for each fold' if refit else 'as trained'}")
+    folded = found.table.set_index("fold").T.reset_index(names="fold")
+    _show_table(folded, f"{run}: {'trained anew for each fold' if refit else 'as trained'}")
 
 
 @app.command()
@@ -265,8 +262,14 @@ def _forecast(run: Run, horizon: int | None, path: Path | None, csv: Path | None
     if js:
         print(table.to_json(orient="records", date_format="iso"))
         return
-    shown = ("series", "time", *found.labels, *(f"{label}_{end}%" for label in found.labels for end in (5, 95)))
-    _show_table(table[[name for name in table if name in shown]], f"{run.path}, beyond the end of the data")
+    shown = table[[name for name in ("series", "time", *found.labels) if name in table]].copy()
+    shown["time"] = [str(time).removesuffix(" 00:00:00") for time in shown["time"]]
+    for label in found.labels:
+        shown[label] = shown[label].map(readable)
+        if {f"{label}_5%", f"{label}_95%"} <= {*table}:
+            ends = zip(table[f"{label}_5%"].map(readable), table[f"{label}_95%"].map(readable), strict=True)
+            shown[label] += [f"  [{low}, {high}]" for low, high in ends]
+    _show_table(shown, f"{run.path}, beyond the end of the data")
 
 
 def _check_targets(*paths: Path | None) -> None:
@@ -281,7 +284,7 @@ def _show_table(frame: DataFrame, title: str, most: int = 60) -> None:
     table = Table(*(str(name) for name in frame), title=title)
     for row in frame.head(most).itertuples(index=False):
         table.add_row(*(readable(cell) if isinstance(cell, float) else str(cell) for cell in row))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
     if len(frame) > most:
         print(f"{len(frame) - most:,} more rows: --csv FILE writes all.")
 

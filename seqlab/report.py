@@ -176,17 +176,11 @@ def _draw_forecasts(
         past = np.arange(origin - min(data.train.lookback, CONTEXT * H), origin)
         ahead = np.arange(origin, origin + H)
         bands = intervals(meter.task.levels, None if examples.quantiles is None else examples.quantiles[row, :, k])
-        panels.append(
-            Panel(
-                series.targets[k],
-                series.times[past],
-                series.values[past, k],
-                series.times[ahead],
-                examples.point[row, :, k],
-                examples.actual[row, :, k],
-                bands,
-            )  # fmt: skip
-        )
+        panel = Panel(
+            series.targets[k], series.times[past], series.values[past, k], series.times[ahead],
+            examples.point[row, :, k], examples.actual[row, :, k], bands,
+        )  # fmt: skip
+        panels.append(panel)
     tracker.figure(f"{split}/forecasts", forecast_figure(panels), step)
     metric = summary["headline"][-1]
     by_step = {summary["model"]: meter.errors.by_step} | {name: found.by_step for name, found in floors.items()}
