@@ -5,6 +5,7 @@ Times are datetime64[s] without a zone: those of a file with offsets are counted
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -135,12 +136,14 @@ def offset_of(freq: str) -> Any:
         InputError: there is no such step; one that is not forward, or less than a second.
     """
     try:
-        offset = pd.tseries.frequencies.to_offset(freq)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)  # names that some releases of pandas know, and others do not
+            offset = pd.tseries.frequencies.to_offset(freq)
         start = pd.Timestamp("2001-01-01").as_unit("s")
         step, second = start + offset - start, pd.Timedelta(seconds=1)
         if step < second or step % second != pd.Timedelta(0):
             raise ValueError
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, FutureWarning) as error:
         raise InputError(
             f"freq={freq!r} is not the step of a clock: write it as pandas does, for example 15min, h, D, B (days but "
             "weekends), W-SUN, MS (months, by their first day), ME (by their last), QS-JAN or YS-JAN."
@@ -170,7 +173,10 @@ def infer_freq(times: np.ndarray, starts: np.ndarray) -> str | None:
     seconds = _most_common(steps[within])
     unit, name = next((unit, name) for unit, name in _UNITS if seconds % unit == 0)
     if name == "W":
-        name = f"W-{_WEEKDAYS[_weekday(times[:1])[0]]}"
+        weekdays = np.unique(_weekday(times))
+        if len(weekdays) > 1:  # the weeks of each series begin on a day of their own
+            return f"{seconds // 86_400}D"
+        name = f"W-{_WEEKDAYS[weekdays[0]]}"
     return name if seconds == unit else f"{seconds // unit}{name}"
 
 
@@ -182,6 +188,8 @@ def _infer_calendar(times: np.ndarray, within: np.ndarray) -> str | None:
     last = _day_of_month(times + np.timedelta64(1, "D")) == 0
     if step > 0 and (first.all() or last.all()):
         month, end = int(_month(times[:1])[0]), "S" if first.all() else "E"
+        if step in (3, 12) and len(np.unique(months % step)) > 1:  # each series has months of its own
+            return f"{step}M{end}"
         if step == 3:  # named by one of the four months
             return f"Q{end}-{_MONTHS[month % 3 if end == 'S' else 9 + month % 3]}"
         if step == 12:

@@ -22,6 +22,9 @@ from seqlab.types import InputError
 ROWS = 1 << 16
 """Rows in a piece."""
 
+MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NAN", "-nan", "<NA>", "NULL", "null", "None", "NaT")
+"""Cells that stand for a number that is missing."""
+
 _HEAD = 1_000  # rows by which a column is judged
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
@@ -125,7 +128,8 @@ class ColumnFile:
                 return
             names = self._header()
             # All columns are read, if only as text: pandas would not notice a cell too many in a choice of them.
-            options = self._options(names) | {"dtype": {n: "float32" if n in numbers else "str" for n in names}}
+            options = self._options(names, words)
+            options["dtype"] = {name: "float32" if name in numbers else "str" for name in names}
             done = 0
             with pd.read_csv(self.path, **options, chunksize=ROWS) as reader:
                 while True:
@@ -173,6 +177,11 @@ class ColumnFile:
             cells = next(csv.reader(file, delimiter=self._delimiter), None)
         if cells is None:
             raise pd.errors.EmptyDataError
+        if len(cells) == 1 and any(mark in cells[0] for mark in ",;\t|"):
+            raise InputError(
+                f"{self.path}: the whole header is one cell, {cells[0][:40]!r}: separate cells by commas (.csv) or "
+                "tabs (.tsv)."
+            )
         names: list[str] = []
         for name in (cell.strip() for cell in cells):
             if name and name in names:
@@ -185,8 +194,12 @@ class ColumnFile:
         path = self.path.with_suffix("") if self.path.suffix.lower() == ".gz" else self.path
         return _DELIMITERS[path.suffix.lower()]
 
-    def _options(self, names: list[str]) -> dict[str, Any]:
+    def _options(self, names: list[str], words: Sequence[str] = ()) -> dict[str, Any]:
         return {
+            "keep_default_na": False,
+            "na_values": {
+                name: [""] if name in words else list(MISSING) for name in names
+            },  # a series may be called NA
             "names": names,
             "header": None,
             "skiprows": 1,

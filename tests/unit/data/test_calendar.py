@@ -51,6 +51,15 @@ def test_each_series_has_a_clock_of_its_own_phase():
     assert steps_of(times, np.array([0, 5]), "MS").tolist() == [0, 1, 2, 3, 4, 0, 1, 2]
 
 
+@pytest.mark.parametrize(("freq", "found"), [("W-MON", "7D"), ("QS-JAN", "3MS"), ("QE-DEC", "3ME"), ("YS-JAN", "12MS")])
+def test_series_that_begin_in_different_places_share_a_step(freq, found):
+    pieces = [clock(freq, "2020-01-01", 9), clock(freq, "2020-01-01", 9)]
+    pieces[1] = clock({"W-MON": "W-THU", "QS-JAN": "QS-FEB", "QE-DEC": "QE-NOV", "YS-JAN": "YS-MAY"}[freq], count=9)
+    times, starts = np.concatenate(pieces), np.array([0, 9])
+    assert infer_freq(times, starts) == found
+    assert steps_of(times, starts, found).tolist() == [*range(9)] * 2
+
+
 def test_what_lies_beside_a_clock_is_no_step_of_it():
     one = np.zeros(1, np.int64)
     times = np.array(["2020-01-01T00:00", "2020-01-01T01:00", "2020-01-01T01:30"], "datetime64[s]")

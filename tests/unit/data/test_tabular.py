@@ -320,6 +320,7 @@ def test_a_cell_that_is_no_number_is_named(tmp_path, monkeypatch, piece):
             "line 3: 'of' is empty: name the series",
         ),
         ("t,v\n2020,x\n2021,y\n", {"time_column": "t"}, "has no column of numbers left to forecast"),
+        ("t;v\n2020;1\n", {"time_column": "t"}, "the whole header is one cell, 't;v': separate cells by commas"),
         ("t,v\n2020,1,9\n2021,2,9\n", {"time_column": "t"}, "its lines have more cells than the header"),
         ("t,of,v\n2020,x,1\n2020,y,2\n", {"time_column": "t", "id_column": "of"}, "no two times of one series"),
     ],
@@ -371,6 +372,13 @@ def test_the_index_that_pandas_writes_is_no_target(tmp_path):
     frame = pd.DataFrame({"time": HOURS, "a": range(9)})
     frame.to_csv(tmp_path / "a.csv")
     assert SeriesFile(tmp_path / "a.csv", time_column="time").read().targets == ("a",)
+
+
+def test_a_series_may_be_called_na(tmp_path):
+    path = write(tmp_path / "a.csv", ["NA,2020,1", "NA,2021,NA", "null,2020,3", "null,2021,4"], "of,t,v")
+    series = SeriesFile(path, time_column="t", id_column="of", missing="forward").read()
+    assert series.ids == ("NA", "null")
+    assert series.values[:, 0].tolist() == [1, 1, 3, 4]
 
 
 def test_series_come_out_by_their_ids(tmp_path):
