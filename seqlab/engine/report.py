@@ -45,7 +45,7 @@ class Report:
     def log(self, state: State, optimizer: Optimizer) -> None:
         """One point of the training curves, and a new window for the next."""
         window = state.window
-        self._loss = window.total / window.count
+        self._loss = window.total / window.count if window.count else math.nan
         seconds = state.seconds - window.since
         if self.tracker is not None:
             values = {

@@ -191,7 +191,8 @@ class Trainer:
             with self._autocast:
                 loss = self.task.loss(self.model, batch)
             self.carry.take(batch, loss)
-            if guess == 0 and self._guess != (guess := loss.count * len(batches)):
+            # Where nothing is asked (a gap in a series), nothing is counted, and there is nothing to learn.
+            if guess == 0 and self._guess != (guess := max(loss.count, 1) * len(batches)):
                 self._guess, self._share = guess, torch.full_like(loss.total, 1.0 / guess)
             (loss.total if scaler is None else scaler.scale(loss.total)).backward(self._share)
             losses.append(loss.total)
@@ -205,11 +206,12 @@ class Trainer:
         norm = total_norm(grads)
         total = sum(value.item() for value in losses)
         finite = math.isfinite(norm) and math.isfinite(total)
+        put_right = guess / max(count, 1)
         if finite:
-            window.norm = norm * guess / count
-            window.clipped = rescale(grads, norm, guess / count, self.settings.clip_norm, self.settings.clip_value)
+            window.norm = norm * put_right
+            window.clipped = rescale(grads, norm, put_right, self.settings.clip_norm, self.settings.clip_value)
         elif scaler is None or not math.isfinite(total) or scaler.get_scale() <= 1.0:
-            report = describe_broken(self.model, batches, s.step + 1, total / count, norm)
+            report = describe_broken(self.model, batches, s.step + 1, total / max(count, 1), norm)
             self._clear_gradients()
             raise NonFiniteError(report)
 
