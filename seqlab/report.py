@@ -12,6 +12,7 @@ from rich.table import Table
 
 from seqlab import build
 from seqlab.build import Data
+from seqlab.data.arrays import ArrayData
 from seqlab.data.forecast import ForecastData
 from seqlab.data.labelled import LabelledText
 from seqlab.engine import checkpoint
@@ -23,10 +24,12 @@ from seqlab.engine.tracker import Tracker
 from seqlab.forecasts import CONTEXT, intervals
 from seqlab.insight.answers import answers_figure, position_figure
 from seqlab.insight.classification import confusion_figure, example_table, precision_recall_figure
+from seqlab.insight.detection import Strip, detection_figure
 from seqlab.insight.forecast import Panel, error_by_step_figure, forecast_figure, residual_figure
 from seqlab.insight.language import position_loss_figure
 from seqlab.models import AnyModel, LanguageModel
 from seqlab.tasks.classification import ClassificationMeter
+from seqlab.tasks.detection import DetectionMeter
 from seqlab.tasks.forecast_errors import ForecastErrors
 from seqlab.tasks.forecasting import ForecastMeter
 from seqlab.tasks.language_modeling import LanguageMeter
@@ -129,6 +132,8 @@ def draw(
             tracker.figure(f"{split}/answers/{name}", figure, step)
     elif isinstance(meter, TaggingMeter):
         tracker.figure(f"{split}/by_position", position_figure(*meter.by_position), step)
+    elif isinstance(meter, DetectionMeter) and isinstance(data, ArrayData):
+        _draw_peaks(data, tracker, split, meter, step)
     elif isinstance(meter, LanguageMeter):
         tracker.figure(f"{split}/by_position", position_loss_figure(*meter.by_position), step)
         samples = build.build_samples(config, data, tracker)
@@ -157,6 +162,21 @@ def _draw_classes(data: Data, tracker: Tracker, split: str, meter: Classificatio
         texts = [data.pipeline.decode(getattr(data, split).tokens[row]) for row in meter.index[seen]]
         table = example_table(texts, targets[seen], probabilities[seen], labels, EXAMPLES)
         tracker.text(f"{split}/examples", table, step)
+
+
+def _draw_peaks(data: ArrayData, tracker: Tracker, split: str, meter: DetectionMeter, step: int) -> None:
+    """The first two rows as they come, and the two where most went wrong."""
+    matched, probabilities = meter.matched, meter.probabilities
+    wrong = np.array([len(row.misses) + len(row.alarms) for row in matched])
+    part, strips = getattr(data, split), []
+    for place in dict.fromkeys([*range(min(2, len(wrong))), *np.argsort(-wrong, kind="stable")[:2].tolist()]):
+        row, index, said = matched[place], int(meter.index[place]), probabilities[place]
+        title = f"{split}, row {index}: {len(row.misses)} missed, {len(row.alarms)} false" + ", the most wrong" * (
+            place > 1
+        )
+        signal = part.inputs[index, : len(said), 0]
+        strips.append(Strip(title, signal, said, row.true, row.right, row.misses, row.alarms))
+    tracker.figure(f"{split}/peaks", detection_figure(strips, meter.threshold, data.spec.labels[0]), step)
 
 
 def _draw_forecasts(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from seqlab import schema
 from seqlab.baselines.kneser_ney import floor as language_floor
+from seqlab.baselines.peaks import Signals
+from seqlab.baselines.peaks import floor as peak_floor
 from seqlab.baselines.series import Forecaster, History, forecasters
 from seqlab.baselines.text import floor as text_floor
 from seqlab.build.keys import (
@@ -29,6 +33,7 @@ from seqlab.data.synthetic import Part
 from seqlab.data.windows import ChainLoader, LaneLoader, WindowLoader
 from seqlab.paths import cache_dir
 from seqlab.tasks.forecast_errors import ForecastErrors, blocks
+from seqlab.tasks.peaks import match, scores
 from seqlab.text.pipeline import TextPipeline, WordPipeline
 from seqlab.types import InputError, Loader, Split, Tokens
 
@@ -129,7 +134,7 @@ def build_floor(config: Config, data: Data, split: str) -> dict[str, float]:
     Those of labelled texts always read words: characters or subwords would handicap methods that count.
     """
     if isinstance(data, ArrayData):
-        return data.floor
+        return _peak_floor(config, data, split) if data.spec.task == "detection" else data.floor
     if isinstance(data, Corpus):
         part = getattr(data, split)
         single = data.pipeline.config().get("tokenizer") == "char"
@@ -145,6 +150,20 @@ def build_floor(config: Config, data: Data, split: str) -> dict[str, float]:
     return text_floor(
         data.train, data.test, data.spec.num_outputs, cache_dir=cache_dir() / "floors", digest=data.digest
     )
+
+
+def _peak_floor(config: Config, data: ArrayData, split: str) -> dict[str, float]:
+    """F1 of what finds peaks without learning, by the task's own rules for reports."""
+    tolerance, distance = config["task"]["tolerance"], config["task"]["distance"]
+
+    def score(found: Sequence[np.ndarray], peaks: np.ndarray) -> float:
+        return scores(match(f, np.flatnonzero(p), tolerance) for f, p in zip(found, peaks, strict=True))["f1"]
+
+    train, part = (Signals(each.inputs[:, :, 0], each.targets) for each in (data.train, getattr(data, split)))
+    return peak_floor(
+        train, part, rate=config["data"]["rate"], distance=distance, score=score,
+        cache_dir=cache_dir() / "floors", digest=f"{split}-{tolerance}-{distance}-{data.digest}",
+    )  # fmt: skip
 
 
 def floor_errors(config: Config, data: ForecastData, split: str) -> dict[str, ForecastErrors]:

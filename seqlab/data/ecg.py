@@ -247,7 +247,7 @@ class ECG:
     steps: int = 1000
     rate: float = 100.0
     noise: float = 1.0
-    train: int = 2_000
+    train: int = 5_000
     val: int = 300
     test: int = 500
     seed: int = 0

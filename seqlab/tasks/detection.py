@@ -18,23 +18,23 @@ class Detection:
     """Binary cross-entropy at every step; F1 of the peaks found decides.
 
     The model is asked at each step whether a peak reported there would be a hit: a target is one at all steps within
-    ``tolerance`` of a peak. So what it says is a probability, 1/2 is where a report is as likely right as wrong, and
-    a network that reads forwards alone may answer a little late, having seen what follows the peak. (One step in a
-    hundred as the only target would ask for more than is counted, and a weight on the rare steps would make the
-    answers no probabilities.)
+    ``tolerance`` of a peak. So what it says is a probability, of just what is counted, and a network that reads
+    forwards alone may answer a little late, having seen what follows the peak. (With the peak's own step as the only
+    target it would have to know beforehand; and a weight on rare steps makes answers that are no probabilities.)
 
-    A peak is reported where the probability has a local maximum above ``threshold``, and no higher one is less than
-    ``distance`` steps away. Found and true peaks are matched one to one within ``tolerance``, so a second report of
-    one peak is a false alarm, and precision, recall and F1 are of the counts over all rows. Nothing is tuned on what
-    is measured: ``threshold`` is an option of the run.
+    A peak is reported where the probability has a local maximum of more than ``threshold``, and no higher one is less
+    than ``distance`` steps away. The highest of many wavering answers is too sure of itself, so thresholds above one
+    half do best. Found and true peaks are matched one to one within ``tolerance``, so a second report of one peak is a
+    false alarm; precision, recall and F1 are of the counts over all rows. Nothing is tuned on what is measured:
+    ``threshold`` is an option of the run.
 
     Args:
         num_outputs: kinds of peaks: one.
         labels: its name.
         tolerance: how far, in steps, a report may be from the peak. For heartbeats the norm is 150 ms (ANSI/AAMI
             EC57); 5 steps at 100 samples a second are 50 ms.
-        distance: least steps between two reports: what the heart cannot do, 200 ms, are 20 steps at that rate.
-        threshold: least probability of a report.
+        distance: least steps between two reports; 30 at that rate are 300 ms, or 200 heartbeats a minute.
+        threshold: probability that a report must exceed.
 
     Raises:
         InputError: more than one kind, or an option out of range.
@@ -45,7 +45,7 @@ class Detection:
     headline: tuple[str, ...] = ("precision", "recall", "f1")
 
     def __init__(
-        self, num_outputs: int, labels: Sequence[str], tolerance: int = 5, distance: int = 20, threshold: float = 0.5
+        self, num_outputs: int, labels: Sequence[str], tolerance: int = 5, distance: int = 30, threshold: float = 0.7
     ) -> None:
         if num_outputs != 1:
             raise InputError(f"Detection finds peaks of one kind, the data has {num_outputs}.")
@@ -77,9 +77,7 @@ class DetectionMeter:
     """Peaks found in one pass against the true ones; keeps every answer for figures."""
 
     def __init__(self, tolerance: int, distance: int, threshold: float) -> None:
-        self._tolerance, self._distance = tolerance, distance
-        # Logits are compared: probabilities near 1 are equal in float32 where logits still differ.
-        self._threshold = math.log(threshold / (1 - threshold))
+        self._tolerance, self._distance, self.threshold = tolerance, distance, threshold
         self._totals: list[Tensor] = []
         self._answers: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         self._matched: list[Matched] = []
@@ -103,9 +101,11 @@ class DetectionMeter:
     @property
     def matched(self) -> list[Matched]:
         """For each row, the peaks found and the true ones."""
+        # Logits are compared: of probabilities near 1 many are equal in float32, though one is higher.
+        least = math.log(self.threshold / (1 - self.threshold))
         if len(self._matched) != sum(len(index) for *_, index in self._answers):
             self._matched = [
-                match(local_maxima(logits, self._threshold, self._distance), np.flatnonzero(targets), self._tolerance)
+                match(local_maxima(logits, least, self._distance), np.flatnonzero(targets), self._tolerance)
                 for logits, targets in self._rows()
             ]
         return self._matched
