@@ -105,8 +105,7 @@ def cut(data: ForecastData, folds: int) -> list[Fold]:
     """
     if folds < 1:
         raise InputError(f"--folds {folds} forecasts nothing: give 1 or more.")
-    windows = data.val if data.test is None else data.test
-    part = data.parts["val" if data.test is None else "test"]
+    windows, part = data.last
     H = windows.horizon
     edges = np.linspace(part.starts, part.stops, folds + 1).round().astype(np.int64)  # (folds + 1, S)
     shortest = int(np.diff(edges, axis=0).max(axis=1).min())
@@ -131,7 +130,7 @@ def _train_anew(run: Run, data: ForecastData, fold: Fold, number: int) -> tuple[
 
     before = fold.starts - data.series.starts
     lengths = fold.stops - fold.starts
-    held = data.parts["val"].stops - data.parts["val"].starts
+    held = data.parts["val"].stops - data.parts["val"].starts if "val" in data.parts else np.zeros_like(before)
     if len({*zip(before.tolist(), lengths.tolist(), held.tolist(), strict=True)}) > 1:
         raise InputError("--refit wants series of one length, the run's have several: leave it away.")
     split = [int(before[0] - held[0]), int(held[0]), int(lengths[0])]

@@ -47,15 +47,16 @@ class Asked:
         """Of some windows at a time: origins ``(B,)``, points ``(B, H, K)`` and quantiles ``(B, H, K, Q)``, in the
         data's own units, float64; without quantiles where the model gives points."""
         self.model.eval()
-        with torch.inference_mode():
-            for batch in ForecastLoader(windows, batch_size=self.batch_size, shuffle=False).epoch(0):
-                batch = batch.to(self.runtime.device)
+        for batch in ForecastLoader(windows, batch_size=self.batch_size, shuffle=False).epoch(0):
+            batch = batch.to(self.runtime.device)
+            origins = batch.index.numpy()
+            with torch.inference_mode():  # ends before the yield: whoever asks is not to be in it, nor to end it late
                 with self.runtime.autocast():
                     answers = self.model(batch.inputs, batch.lengths, batch.future).float()
-                origins = batch.index.numpy()
                 point = units.original(self.task.point(answers).cpu().numpy(), origins)
                 scaled = self.task.quantiles(answers, levels) if len(levels) else None
-                yield origins, point, None if scaled is None else units.original(scaled.cpu().numpy(), origins)
+                quantiles = None if scaled is None else units.original(scaled.cpu().numpy(), origins)
+            yield origins, point, quantiles
 
 
 @dataclass(frozen=True)
@@ -187,8 +188,7 @@ def check_leak(asked: Asked, data: ForecastData, options: dict[str, Any], seed: 
     Raises:
         InputError: something moved: there is a leak, and the sentence says where.
     """
-    windows = data.val if data.test is None else data.test
-    last = data.parts["val" if data.test is None else "test"]
+    windows, last = data.last
     cuts = (last.starts + last.stops) // 2
     series, values = data.series, data.series.values.copy()
     random = np.random.default_rng(seed)

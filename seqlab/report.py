@@ -59,7 +59,7 @@ def report(
     Raises:
         InputError: there are none, for the training diverged.
     """
-    if result.best is None:
+    if result.best is None and data.val is not None:
         raise InputError(
             f"The training diverged: no evaluation of its {result.steps} steps gave a number, so there are no best "
             "weights; lower optim.lr, or set trainer.clip_norm."
@@ -144,7 +144,7 @@ def draw(
         tracker.embedding("embedding", weight[:PROJECTED], data.pipeline.tokens[:PROJECTED], step)
     settings = {part: config[part] for part in ("data", "model", "optim", "schedule", "trainer", "seed")}
     monitor = summary["monitor"]
-    scores = {f"val/best_{monitor}": summary["val"][monitor]}
+    scores = {f"val/best_{monitor}": summary["val"][monitor]} if summary["val"] else {}
     scores |= {f"test/{name}": value for name, value in summary["test"].items()}
     tracker.hparams(_without_targets(settings), scores, step)
 
@@ -231,7 +231,8 @@ def show(summary: Mapping[str, Any]) -> None:
     """The result as a small table on standard output."""
     names = summary["headline"]
     table = Table("", *names, title=f"{summary['model']} on {summary['data']}")
-    table.add_row("validation", *(readable(summary["val"][name]) for name in names))
+    if summary["val"]:
+        table.add_row("validation", *(readable(summary["val"][name]) for name in names))
     if summary["test"]:
         table.add_row("test", *(readable(summary["test"][name]) for name in names), style="bold")
     for name, value in summary["floor"].items():

@@ -98,7 +98,7 @@ class Run:
             raise InputError(f"There is no part '{split}'{did_you_mean(split, SPLITS)}")
         part = getattr(self.data, split or self.last_split)
         if part is None:
-            raise InputError(f"data={self.config['data']['name']} has no part '{split}': measure on val.")
+            raise InputError(f"data={self.config['data']['name']} has no part '{split}': measure on {self.last_split}.")
         loader = build.build_loader(self.config, part, self.spec.pad_id, shuffle=False)
         found = evaluate(self.model, loader, self.task, device=self.runtime.device, autocast=self.runtime.autocast())
         return found.metrics

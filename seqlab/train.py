@@ -46,7 +46,11 @@ def train(config: Mapping[str, Any]) -> Result:
     optimizer = build.build_optimizer(config, model)
     schedule = build.build_schedule(config)
     train_loader = build.build_loader(config, data.train, data.spec.pad_id, shuffle=True)
-    val_loader = build.build_loader(config, data.val, data.spec.pad_id, shuffle=False)
+    val_loader = None if data.val is None else build.build_loader(config, data.val, data.spec.pad_id, shuffle=False)
+    if val_loader is None and not config["test"]:
+        raise InputError(
+            "There is neither a validation part nor, with test=false, a test part: nothing can be measured."
+        )
     with runtime.autocast():  # as training will: cells are compiled here, and not on its clock
         print(summarize(model), flush=True)
 

@@ -189,7 +189,7 @@ def floor_forecasters(data: ForecastData) -> dict[str, Forecaster]:
     values, windows = data.series.values[:, : len(data.series.targets)], data.train
     stops, season = data.parts["train"].stops, data.season
     history = History(values, data.series.starts, stops, windows.lookback, windows.horizon, season)
-    return forecasters(history, data.val.origins)
+    return forecasters(history, None if data.val is None else data.val.origins)
 
 
 def build_errors(config: Config, data: ForecastData) -> ForecastErrors:

@@ -47,8 +47,9 @@ class ForecastData:
     Attributes:
         name: of the source.
         train: windows that lie in the training part with look-back and horizon.
-        val: windows whose horizon lies in the validation part; their look-back may reach back into training.
-        test: the same of the test part; None where there is none.
+        val: windows whose horizon lies in the validation part; their look-back may reach back into training. None where
+            there is no such part.
+        test: the same of the test part.
         spec: the sizes that the model takes from the data.
         digest: of the source and of all options.
         series: as it was read.
@@ -60,7 +61,7 @@ class ForecastData:
 
     name: str
     train: Windows
-    val: Windows
+    val: Windows | None
     test: Windows | None
     spec: DataSpec
     digest: str
@@ -70,6 +71,13 @@ class ForecastData:
     season: int
     parts: dict[PartName, Slice]
     pipeline: None = None
+
+    @property
+    def last(self) -> tuple[Windows, Slice]:
+        """The windows and the rows of the test part, or where there is none of the validation part."""
+        windows = self.val if self.test is None else self.test
+        assert windows is not None
+        return windows, self.parts["val" if self.test is None else "test"]
 
 
 def load_forecast(
@@ -148,7 +156,7 @@ def prepare(
     return ForecastData(
         name=name,
         train=windows["train"],
-        val=windows["val"],
+        val=windows.get("val"),
         test=windows.get("test"),
         spec=DataSpec(
             "forecasting",

@@ -21,8 +21,8 @@ def parts(series: Series, split: Sequence[float | int | str]) -> dict[PartName, 
     Args:
         series: one or several.
         split: ``[0.7, 0.1, 0.2]``: fractions of each series' rows; ``[8640, 2880, 2880]``: rows of each series, those
-            behind are unused; ``["1957-01", "1958-01"]``: dates on which validation and test begin. A third number of
-            0 means that there is no test part.
+            behind are unused; ``["1957-01", "1958-01"]``: dates on which validation and test begin. A second number
+            of 0 means that there is no validation part, a third of 0 that there is no test part.
 
     Raises:
         InputError: a split of another form, more than there is, a date outside of the data, or a part without rows.
@@ -31,10 +31,13 @@ def parts(series: Series, split: Sequence[float | int | str]) -> dict[PartName, 
     if len(split) == 2 and all(isinstance(entry, str) for entry in split):
         bounds, names = _by_date(series, split), _PARTS
     elif len(split) == 3 and all(isinstance(entry, (int, float)) and not isinstance(entry, bool) for entry in split):
-        bounds, names = _by_number(series, split), _PARTS if split[2] else _PARTS[:2]
+        bounds, names = _by_number(series, split), tuple(n for n, size in zip(_PARTS, split, strict=True) if size)
+        if names == ("train",):
+            raise InputError(f"data.split={split} leaves nothing to measure on: give validation or test some rows.")
     else:
         raise InputError(f"data.split must be {_FORMS}, not {split}.")
-    found = {name: Slice(series, name, bounds[i], bounds[i + 1]) for i, name in enumerate(names)}
+    places = {name: _PARTS.index(name) for name in names}
+    found = {name: Slice(series, name, bounds[i], bounds[i + 1]) for name, i in places.items()}
     for name, part in found.items():
         empty = part.stops <= part.starts
         if empty.any() if name == "train" else empty.all():  # each series is scaled by its own training rows

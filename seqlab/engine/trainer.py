@@ -137,6 +137,9 @@ class Trainer:
                 s.epoch, s.consumed = s.epoch + 1, 0
                 self._save_due = True
         self._evaluate()
+        if self.val is None:
+            with self.ema.applied() if self.ema is not None else nullcontext():
+                self._keep({})  # nothing chooses: the last weights are the best there are
         return reason
 
     def _epoch(self) -> bool:
@@ -239,14 +242,8 @@ class Trainer:
                 device=self.runtime.device, autocast=self._autocast, check=self._interrupt.check,
             )  # fmt: skip
             improved = s.note(found.metrics, self.task.monitor, self.task.maximize)
-            if improved and self.run_dir is not None:
-                best = {
-                    "model": self.model.state_dict(),
-                    "metrics": found.metrics,
-                    "step": s.step,
-                    "epoch": s.epoch + 1,
-                }
-                checkpoint.save(self.run_dir / "best.pt", {**self.extra, **best})
+            if improved:
+                self._keep(found.metrics)
         if isinstance(self.schedule, Plateau):
             value = found.metrics[self.task.monitor]
             self.schedule.observe(value if self.task.maximize else -value)
@@ -254,6 +251,12 @@ class Trainer:
         self._save_due = True
         self._report.evaluation(s, found, improved)
         self._since = time.perf_counter()  # the training clock stood still
+
+    def _keep(self, metrics: Mapping[str, float]) -> None:
+        """Writes ``best.pt``, if there is a run folder: the weights as they are."""
+        if self.run_dir is not None:
+            best = {"model": self.model.state_dict(), "metrics": metrics, "step": self.state.step}
+            checkpoint.save(self.run_dir / "best.pt", {**self.extra, **best, "epoch": self.state.epoch + 1})
 
     def save(self) -> None:
         """Writes ``last.pt``, if there is a run folder."""
