@@ -83,6 +83,9 @@ class ColumnFile:
             try:
                 with np.errstate(over="ignore"):  # what is beyond float32 is infinite, and is told below
                     found = frame[list(numbers)].to_numpy(np.float32, na_value=np.nan)
+                found = np.ascontiguousarray(
+                    found
+                )  # a frame keeps columns; rows one after the other join without a copy
             except (ValueError, TypeError):
                 raise self._no_number(frame, numbers, done) from None
             if np.isinf(found).any():
@@ -226,7 +229,7 @@ class ColumnFile:
                 f"{self.path} needs pyarrow: pip install 'seqlab[parquet]', or give a CSV file."
             ) from error
         try:
-            return pyarrow.parquet.ParquetFile(self.path)
+            return pyarrow.parquet.ParquetFile(self.path, pre_buffer=False)  # which would hold the whole file
         except pyarrow.ArrowInvalid as error:
             raise InputError(f"{self.path} is not a Parquet file ({str(error).splitlines()[0]}).") from error
 
