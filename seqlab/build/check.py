@@ -67,6 +67,11 @@ def check_config(config: Config) -> None:
         check_causal(encoder)
     if task == "forecasting":
         schema.check("task", _decoding_options, only(config["task"], DECODING))
+        if not 0 <= config["task"]["highway"] <= data["lookback"]:
+            raise InputError(
+                f"task.highway={config['task']['highway']} must be a number of steps of the window, from 0 to "
+                f"data.lookback={data['lookback']}."
+            )
     schema.check("model.embedding", Embedding, model["embedding"], ("vocab_size", "pad_id", "tokens"))
     schema.check("model.head", _head_options, model["head"])
     schema.check("model", Model, only(model, ("tail", "vote")), ("embedding", "encoder", "head", "ngrams"))
@@ -149,7 +154,9 @@ def _windows_options(
     """``WINDOWS``, as a signature to check it against."""
 
 
-def _decoding_options(decoder: DecoderKind, segment: int, normalize: Normalize, channels: Channels) -> None:
+def _decoding_options(
+    decoder: DecoderKind, segment: int, normalize: Normalize, channels: Channels, highway: int
+) -> None:
     """``DECODING``, as a signature to check it against."""
 
 
