@@ -60,7 +60,8 @@ def detection_figure(strips: Sequence[Strip], threshold: float, name: str = "pea
         above.margins(x=0.01)
         below.fill_between(np.arange(len(signal)), strip.probabilities, color="#56B4E9", linewidth=0)
         below.axhline(threshold, color="#8A8F98", linewidth=0.8, linestyle="--")
-        below.set(ylim=(0, 1.05), yticks=(0, 1), ylabel="probability")
+        below.set(ylim=(0, 1.05), yticks=(0, 1))
+        below.set_ylabel("probability", fontsize=8)
         for alarm in strip.alarms:
             below.axvline(alarm, color="#D55E00", linewidth=0.8)
     grid[-1].set_xlabel("step")

@@ -38,12 +38,16 @@ class Matched(NamedTuple):
 
 
 def local_maxima(curve: np.ndarray, threshold: float, distance: int) -> np.ndarray:
-    """Steps ``(n,)`` where ``curve`` ``(T,)`` is above ``threshold`` and no neighbour is higher, ``distance`` apart.
+    """Steps ``(n,)`` where ``curve`` ``(T,)`` is above ``threshold`` and higher than on both sides, ``distance`` apart.
 
-    Of two that are less than ``distance`` steps apart the higher stays; of equal ones the first.
+    A stretch of equal values is one maximum, at its middle. Of two maxima that are less than ``distance`` steps apart
+    the higher stays; of equal ones the first.
     """
-    fence = np.concatenate(([-np.inf], curve, [-np.inf]))
-    steps = np.flatnonzero((curve > threshold) & (curve >= fence[:-2]) & (curve >= fence[2:]))
+    edges = np.flatnonzero(curve[1:] != curve[:-1])
+    first, last = np.concatenate(([0], edges + 1)), np.concatenate((edges, [len(curve) - 1]))
+    level = curve[first]
+    fence = np.concatenate(([-np.inf], level, [-np.inf]))
+    steps = ((first + last) // 2)[(level > threshold) & (level > fence[:-2]) & (level > fence[2:])]
     free = np.ones(len(curve), bool)
     kept = []
     for step in steps[np.argsort(-curve[steps], kind="stable")].tolist():
