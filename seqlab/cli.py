@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from seqlab.decode import Sampling
+    from seqlab.forecasts import Outcome
     from seqlab.run import Run
 
 app = typer.Typer(
@@ -85,6 +86,9 @@ def predict(
     path: Annotated[
         Path | None, typer.Option(help="Of a forecast: another file of the same columns to go on from.")
     ] = None,
+    plans: Annotated[
+        Path | None, typer.Option(help="Of a forecast: a CSV with the covariates of the steps to come.")
+    ] = None,
     csv: Annotated[Path | None, typer.Option(help="Of a forecast: write it here, with its quantiles.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Of a forecast: draw it here (.png, .pdf, .svg).")] = None,
     device: Device = "auto",
@@ -100,10 +104,13 @@ def predict(
     if not texts:
         opened = Run(run, device, trust)
         if opened.spec.task == "forecasting":
-            _forecast(opened, horizon, path, csv, plot, as_json)
+            _check_targets(csv, plot)
+            _forecast(opened.forecast(horizon, path, plans), run, csv, plot, as_json)
             return
-    if horizon is not None or path or csv or plot:
-        raise InputError("--horizon, --path, --csv and --plot are for runs that forecast, and go without texts.")
+    if horizon is not None or path or plans or csv or plot:
+        raise InputError(
+            "--horizon, --path, --plans, --csv and --plot are for runs that forecast, and go without texts."
+        )
     if texts == ["-"]:
         texts = [line.rstrip("\n") for line in sys.stdin]
     if not texts:
@@ -250,16 +257,14 @@ A line is read on from where the text is, and the model writes on behind it; an 
 A line break is read only where a line ends in \\.   :reset forgets the text, :quit (or the end of input) ends."""
 
 
-def _forecast(run: Run, horizon: int | None, path: Path | None, csv: Path | None, plot: Path | None, js: bool) -> None:
+def _forecast(found: Outcome, run: Path, csv: Path | None, plot: Path | None, as_json: bool) -> None:
     """A forecast beyond the end of the data: as a table, a file, a picture."""
-    _check_targets(csv, plot)
-    found = run.forecast(horizon, path)
     table = found.table()
     if csv is not None:
         table.to_csv(csv, index=False)
     if plot is not None:
         found.figure().savefig(plot)
-    if js:
+    if as_json:
         print(table.to_json(orient="records", date_format="iso"))
         return
     shown = table[[name for name in ("series", "time", *found.labels) if name in table]].copy()
@@ -269,7 +274,7 @@ def _forecast(run: Run, horizon: int | None, path: Path | None, csv: Path | None
         if {f"{label}_5%", f"{label}_95%"} <= {*table}:
             ends = zip(table[f"{label}_5%"].map(readable), table[f"{label}_95%"].map(readable), strict=True)
             shown[label] += [f"  [{low}, {high}]" for low, high in ends]
-    _show_table(shown, f"{run.path}, beyond the end of the data")
+    _show_table(shown, f"{run}, beyond the end of the data")
 
 
 def _check_targets(*paths: Path | None) -> None:

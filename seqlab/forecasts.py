@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 
 from seqlab.data.calendar import features
 from seqlab.data.forecast import ForecastData, ForecastLoader, Windows, prepare
-from seqlab.data.forecast_beyond import beyond, upcoming
+from seqlab.data.forecast_beyond import beyond, read_plans, upcoming
 from seqlab.engine.runtime import Runtime
 from seqlab.models import AnyModel
 from seqlab.tasks.forecasting import Forecasting
@@ -127,14 +128,17 @@ def intervals(
     return found
 
 
-def ahead_of(asked: Asked, data: ForecastData, calendar: Sequence[str], horizon: int | None = None) -> Outcome:
+def ahead_of(
+    asked: Asked, data: ForecastData, source: Mapping[str, Any], horizon: int | None = None, plans: Path | None = None
+) -> Outcome:
     """What comes after the last row of each series.
 
     Args:
         asked: the model.
         data: prepared with the scaling that the model was trained with.
-        calendar: features of the calendar that it reads; they are known of every time.
+        source: options of the data's source: its ``calendar``, known of every time, its covariates and columns.
         horizon: steps, at most as many as it was trained for; None is all.
+        plans: a file that says what the covariates will be.
 
     Raises:
         InputError: more steps than it was trained for; columns whose future nobody gave.
@@ -143,14 +147,19 @@ def ahead_of(asked: Asked, data: ForecastData, calendar: Sequence[str], horizon:
     if horizon is not None and not 0 < horizon <= H:
         raise InputError(f"The run forecasts up to {H} steps, not {horizon}: train one with data.horizon={horizon}.")
     series = data.series
-    unknown = [name for name in series.ahead if name not in calendar]
-    if unknown:
-        raise InputError(
-            f"The run reads what is planned for {', '.join(unknown)}, and beyond the end of the data nobody knows it: "
-            "train without data.covariates to forecast there (seqlab backtest RUN forecasts where they are known)."
-        )
     times = upcoming(series, H)
+    calendar = source.get("calendar") or ()
     known = np.stack([features(row, calendar) for row in times])
+    if planned := [name for name in series.ahead if name not in calendar]:  # they stand before the calendar
+        if plans is None:
+            raise InputError(
+                f"The run reads what is planned for {', '.join(planned)}, and the data end before: say it of the {H} "
+                f"rows from {times[0, 0]} to {times[0, -1]} in a file, --plans FILE.csv."
+            )
+        if not source["time_column"]:
+            raise InputError("Rows to come can be planned on a clock alone: train with data.time_column.")
+        columns = source["time_column"], source["id_column"]
+        known = np.concatenate((read_plans(plans, times, series.ids, planned, *columns), known), axis=2)
     outlook = beyond(data, known)
     context = min(data.train.lookback, CONTEXT * H)
     rows = series.stops[:, None] + np.arange(-context, 0)

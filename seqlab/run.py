@@ -103,12 +103,15 @@ class Run:
         found = evaluate(self.model, loader, self.task, device=self.runtime.device, autocast=self.runtime.autocast())
         return found.metrics
 
-    def forecast(self, horizon: int | None = None, path: str | Path | None = None) -> Outcome:
+    def forecast(
+        self, horizon: int | None = None, path: str | Path | None = None, plans: str | Path | None = None
+    ) -> Outcome:
         """What comes after the last row of each of the run's series.
 
         Args:
             horizon: steps, at most those that the run was trained for; None is all.
             path: another file of the same columns, such as the run's own some weeks later (``data=series`` alone).
+            plans: a file that says what the covariates of the steps to come will be.
 
         Raises:
             InputError: the run is no forecaster; too many steps; columns whose future nobody knows; no such file.
@@ -116,7 +119,7 @@ class Run:
         asked = self.asked()
         data = self.data if path is None else self._other_data(path)
         assert isinstance(data, ForecastData)
-        return ahead_of(asked, data, self.config["data"].get("calendar") or (), horizon)
+        return ahead_of(asked, data, self.config["data"], horizon, None if plans is None else Path(plans))
 
     def check_leak(self) -> dict[str, Any]:
         """Change the future and see whether a forecast before it moves, see ``forecasts.check_leak``.

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from pandas.tseries.frequencies import to_offset
 
+from seqlab.data.calendar import are_counts, read_times
 from seqlab.data.forecast import ForecastData
 from seqlab.data.forecast_parts import of_series
 from seqlab.data.forecast_units import ForecastUnits
 from seqlab.data.forecast_windows import Windows, windows_over
 from seqlab.data.series import Series
+from seqlab.schema import did_you_mean
 from seqlab.types import InputError
 
 
@@ -121,3 +125,50 @@ def _joined(series: Series, rows: np.ndarray, more: np.ndarray) -> np.ndarray:
     found = [rows[start:stop] for start, stop in zip(series.starts, series.stops, strict=True)]
     pieces = [piece for pair in zip(found, more.astype(rows.dtype), strict=True) for piece in pair]
     return np.concatenate(pieces)
+
+
+def read_plans(
+    path: str | Path,
+    times: np.ndarray,
+    ids: Sequence[str],
+    names: Sequence[str],
+    time_column: str,
+    id_column: str | None,
+) -> np.ndarray:
+    """What a file says of rows to come: ``(S, H, C)`` float32, unscaled. Its other rows are passed over.
+
+    Args:
+        path: a ``.csv``, plain or compressed, with the columns below.
+        times: ``(S, H)`` datetime64[s]: of which rows.
+        ids: the ``S`` series.
+        names: the ``C`` columns.
+        time_column: as in the data's own file.
+        id_column: the same; None where there is a single series.
+
+    Raises:
+        InputError: no such file or column, a time that is not there, a cell that is no number.
+    """
+    columns = [time_column, *([] if id_column is None else [id_column]), *names]
+    try:
+        table = pd.read_csv(path, dtype=str)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as a table of what is planned: {error}.") from error
+    for name in columns:
+        if name not in table:
+            raise InputError(f"{path} has no column '{name}'{did_you_mean(name, tuple(table))}")
+    known = read_times(table[time_column], are_counts(table[time_column]))
+    found = np.empty((*times.shape, len(names)), dtype=np.float32)
+    for number, each in enumerate(ids):
+        own = slice(None) if id_column is None else (table[id_column] == each).to_numpy()
+        rows = pd.Series(np.arange(len(table))[own], index=known[own])
+        rows = rows[~rows.index.duplicated()].reindex(times[number])
+        if (absent := rows.isna()).any():
+            raise InputError(f"{path} says nothing of {rows.index[absent][0]}{of_series(each)}: add that row.")
+        cells = table.iloc[rows.to_numpy(dtype=np.int64)][list(names)]
+        numbers = cells.apply(pd.to_numeric, errors="coerce")
+        if numbers.isna().to_numpy().any():
+            column = str(numbers.columns[numbers.isna().any()][0])
+            time = times[number][int(numbers[column].isna().argmax())]
+            raise InputError(f"{path} has no number for {column} at {time}{of_series(each)}: fill it in.")
+        found[number] = numbers.to_numpy(dtype=np.float32)
+    return found
