@@ -121,14 +121,12 @@ class Forecaster(nn.Module):
         if self.recursive:
             came = None
             if targets is not None:
-                # what was not measured is read as it was last forecast to be: unchanged
-                came = (targets - shift[..., : self.targets]) / spread[..., : self.targets]
-                came = self._learned_enter(torch.where(came.isnan(), values[:, -1:, : self.targets], came))
+                came = self._learned_enter((targets - shift[..., : self.targets]) / spread[..., : self.targets])
+                # what was not measured is read as it last was: unchanged
+                came = torch.where(came.isnan(), values[:, -1:, : self.targets], came)
             numbers = self._recurse(values, known, future, came)
         else:
-            numbers = self._decode(values, known, lengths, future)
-        if self.highway is not None:
-            numbers = numbers + self._straight(values, len(self.roles))
+            numbers = self._decode(values, known, lengths, future) + self._straight(values)
         return self._leave(numbers, shift, spread)
 
     # One window's own scale -----------------------------------------------------------------------------------------
@@ -180,9 +178,10 @@ class Forecaster(nn.Module):
         numbers: Tensor = self.decoder(encoded, future, channel)
         return self._gather(numbers, B)
 
-    def _straight(self, values: Tensor, P: int) -> Tensor:
+    def _straight(self, values: Tensor) -> Tensor:
         """``(B, H, K, P)``: what the last steps of each target say by themselves, in the locations alone."""
-        assert self.highway is not None
+        if self.highway is None:
+            return values.new_zeros(1, self.horizon, 1, 1)
         steps = self.highway.in_features
         ahead = self.highway(values[:, -steps:, : self.targets].transpose(1, 2)).transpose(1, 2)
         moved = [role == "location" for role in self.roles]
@@ -209,15 +208,15 @@ class Forecaster(nn.Module):
     def _recurse(self, values: Tensor, known: Tensor, future: Tensor | None, came: Tensor | None) -> Tensor:
         """Step after step; learned in one go from ``came``, the truth on the window's scale ``(B, H, K)``."""
         B, T = values.shape[:2]
-        H = self.horizon
+        H, straight = self.horizon, self._straight(values)
         if came is not None:
             values = torch.cat((values, came[:, :-1]), 1)
             if future is not None:
                 known = torch.cat((known, future[:, :-1]), 1)
-            return self._gather(self._answer(self._read(values, known, None).outputs[:, T - 1 :]), B)
+            return self._gather(self._answer(self._read(values, known, None).outputs[:, T - 1 :]), B) + straight
         encoded, numbers = self._read(values, known, None), []
         for h in range(H):
-            number = self._gather(self._answer(encoded.outputs[:, -1:]), B)
+            number = self._gather(self._answer(encoded.outputs[:, -1:]), B) + straight[:, h : h + 1]
             numbers.append(number)
             if h < H - 1:
                 beside = known[:, :0] if future is None else future[:, h : h + 1]

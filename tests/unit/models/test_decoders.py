@@ -158,7 +158,7 @@ def test_what_the_encoder_says_in_half_precision_is_taken(name):
 
 @every_decoder
 def test_a_share_that_is_none_is_refused(name):
-    with pytest.raises(InputError, match="dropout=1.5"):
+    with pytest.raises(InputError, match=r"dropout=1\.5"):
         make(name, dropout=1.5)
 
 
