@@ -95,8 +95,7 @@ class DetectionMeter:
     @property
     def probabilities(self) -> list[np.ndarray]:
         """For each row, ``(its length,)``: the probability, at each step, that a peak is near."""
-        # in float64: the exponential of 89 is too large for float32
-        return [1 / (1 + np.exp(-logits.astype(np.float64))) for logits, _ in self._rows()]
+        return [torch.sigmoid(torch.from_numpy(logits)).numpy() for logits, _ in self._rows()]
 
     @property
     def matched(self) -> list[Matched]:
