@@ -17,7 +17,7 @@ from seqlab.run import Run
 from seqlab.train import train
 
 MODELS = sorted(path.stem for path in (ours.CONFIGS / "model").glob("*.yaml"))
-AHEAD = {"bilstm", "bigru", "bow", "cnn", "mlp"}
+AHEAD = {"bilstm", "bigru", "bow", "cnn", "mlp", "seggru"}
 CORPORA = ("shakespeare", "text", "verses")
 
 
