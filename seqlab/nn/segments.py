@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlab.nn.options import check_positive, check_share
+from seqlab.nn.padding import find_padding
 from seqlab.nn.recurrent import MakeCell, Recurrent
 from seqlab.types import Encoded
 
@@ -45,7 +46,7 @@ class SegmentRecurrent(nn.Module):
         check_positive("segment", segment)
         check_positive("hidden_size", hidden_size)
         check_share("dropout", dropout)
-        self.segment = segment
+        self.input_size, self.segment = input_size, segment
         self.project = nn.Linear(input_size * segment, hidden_size)
         self.recurrent = Recurrent(hidden_size, cell, hidden_size, num_layers, dropout=dropout)
         self.output_size = self.recurrent.output_size
@@ -56,11 +57,12 @@ class SegmentRecurrent(nn.Module):
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Encoded:
         """Read ``inputs`` ``(B, T, E)``; the answer has one output a segment."""
+        padding = find_padding(inputs, lengths, self.input_size)
         B, T, E = inputs.shape
         counts = -(-lengths // self.segment)
         n = int(counts.max()) if B else 0
         shift = (counts * self.segment - lengths).to(inputs.device)
-        if B and int(lengths.min()) == T:  # all rows are whole, as windows are
+        if padding is None:  # all rows are whole, as windows are
             padded = nn.functional.pad(inputs, (0, 0, n * self.segment - T, 0))
         else:
             steps = torch.arange(n * self.segment, device=inputs.device) - shift.unsqueeze(1)

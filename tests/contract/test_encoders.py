@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from seqlab.nn import BagOfWords, ConcatMLP, Convolution, Pooling, Recurrent
+from seqlab.nn import BagOfWords, ConcatMLP, Convolution, Pooling, Recurrent, SegmentRecurrent
 from seqlab.nn.cells import CELLS
 from seqlab.nn.tcn import TCN
 from seqlab.types import Encoded, InputError
@@ -40,6 +40,8 @@ ENCODERS: dict[str, Callable[[], nn.Module]] = {
     "mlp": lambda: ConcatMLP(E, length=4, hidden_size=5),
     "cnn": lambda: Convolution(E, channels=2, kernel_sizes=(1, 2, 3)),
     "cnn-wide": lambda: Convolution(E, channels=2, kernel_sizes=9),
+    "segments": lambda: SegmentRecurrent(E, 2, hidden_size=4),
+    "segments-lstm": lambda: SegmentRecurrent(E, 4, "lstm", hidden_size=5, num_layers=2, dropout=0.2),
     "tcn": lambda: TCN(E, hidden_size=12, num_layers=2, kernel_size=3),
     "tcn-dropout": lambda: TCN(E, hidden_size=[16, 16, 12], kernel_size=2, dropout=0.2, weight_norm=False),
 }
@@ -297,5 +299,6 @@ def test_a_stream_is_reading_at_once(name):
 
 
 def test_what_reads_ahead_does_not_call_itself_causal():
-    for build in (ENCODERS["bow"], ENCODERS["mlp"], ENCODERS["cnn"], lambda: Recurrent(E, bidirectional=True)):
+    ahead = [ENCODERS[name] for name in ("bow", "mlp", "cnn", "segments")]
+    for build in (*ahead, lambda: Recurrent(E, bidirectional=True)):
         assert not getattr(build(), "causal", False)
