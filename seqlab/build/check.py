@@ -155,7 +155,7 @@ def _windows_options(
 
 
 def _decoding_options(
-    decoder: DecoderKind, segment: int, normalize: Normalize, channels: Channels, highway: int
+    decoder: DecoderKind, segment: int, normalize: Normalize, channels: Channels, highway: int, ridge: float | None
 ) -> None:
     """``DECODING``, as a signature to check it against."""
 

@@ -16,14 +16,14 @@ WINDOWS = ("lookback", "horizon", "split", "scaling", "season", "stride")
 SUITS = (
     "epochs", "pooling", "head_dropout", "embedding", "word_dropout", "max_lag", "lr",
     "hidden_size", "embedding_dim", "embedding_dropout", "variational", "forget_bias", "weight_decay", "beta2",
-    "warmup", "subwords", "lowercase", "normalize", "channels", "highway", "decides",
+    "warmup", "subwords", "lowercase", "normalize", "channels", "highway", "ridge", "decides",
 )  # fmt: skip
 """Keys of ``data`` that say what suits it best; the model's and the trainer's options refer to them."""
 PREPARING = ("name", "tokenizer", "max_tokens", "val_fraction", "eval_max_length", *BATCHING, *SUITS)
 """Keys of ``data`` that are not the source's own."""
 PARTS = ("name", "embedding", "head", "decoder", "ngrams", "tail", "vote")
 """Keys of ``model`` that are not the encoder's own."""
-DECODING = ("decoder", "segment", "normalize", "channels", "highway")
+DECODING = ("decoder", "segment", "normalize", "channels", "highway", "ridge")
 """Keys of a forecasting ``task`` that say how an encoder becomes a forecaster."""
 TASK_PARTS = ("name", "samples", *DECODING)
 """Keys of ``task`` that are not the task's own."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from seqlab import schema
@@ -43,6 +44,8 @@ HEADS: dict[str, Callable[..., torch.nn.Module]] = {
     "detection": StepHead,
 }
 """What joins an encoder to each task."""
+MOST_ROWS = 50_000
+"""Training windows times targets that a highway is fitted to, evenly thinned beyond: more move nothing."""
 
 
 def build_model(
@@ -59,7 +62,11 @@ def build_model(
     node = config["model"]
     seed_everything(config["seed"])
     if spec.task == "forecasting":
-        return _build_forecaster(config, spec)
+        forecaster = _build_forecaster(config, spec)
+        if forecaster.ridge is not None and isinstance(train, Windows):
+            thinned = train.origins[:: max(1, len(train) * spec.num_outputs // MOST_ROWS)]
+            forecaster.fit_highway(train.batch(some) for some in np.array_split(thinned, len(thinned) // 64 + 1))
+        return forecaster
     embedding: Embedding | Features
     if spec.num_features:
         embedding = Features(spec.num_features)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, get_args
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from seqlab.models.decoders import DecoderKind, DirectDecoder, RecurrentDecoder, SegmentDecoder
 from seqlab.nn.options import check_choice, check_share
 from seqlab.nn.pooling import PoolKind
-from seqlab.types import Encoded, InputError, Role
+from seqlab.types import Batch, Encoded, InputError, Role
 
 Normalize = Literal["none", "last", "revin"]
 Channels = Literal["mixed", "separate"]
@@ -44,12 +44,13 @@ class Forecaster(nn.Module):
             same weights (and with the columns that are no targets).
         highway: how many of the last steps also go straight to the horizon, by one linear map that all targets share:
             the autoregressive component of LSTNet (Lai et al. 2018, section 3.7). 0: none.
+        ridge: the highway is not learned with the rest, but found beforehand with this penalty, see ``fit_highway``.
         pooling: how the encoder's outputs become one vector.
         dropout: on what the output layer reads.
 
     Raises:
         InputError: an unknown choice; ``recursive`` with an encoder that reads ahead, with columns whose future is not
-            known, or with a likelihood, whose spread it could not carry on.
+            known, or with a likelihood, whose spread it could not carry on; ``ridge`` without a highway, or with it.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Forecaster(nn.Module):
         normalize: Normalize = "none",
         channels: Channels = "mixed",
         highway: int = 0,
+        ridge: float | None = None,
         pooling: PoolKind | Sequence[PoolKind] = "last",
         dropout: float = 0.0,
     ) -> None:
@@ -99,6 +101,13 @@ class Forecaster(nn.Module):
             self.decoder = RecurrentDecoder(size, numbers, horizon, num_future, pooling, dropout)
         else:
             self.decoder = DirectDecoder(size, numbers, horizon, num_future, pooling, dropout)
+        self.ridge = ridge
+        if ridge is not None:
+            if self.highway is None or self.recursive:
+                raise InputError("task.ridge is the penalty of a highway: set task.highway, and another decoder=.")
+            self.highway.requires_grad_(False)
+            for parameter in self.decoder.get_submodule("output").parameters():
+                nn.init.zeros_(parameter)
 
     @staticmethod
     def reads(targets: int, features: int, channels: Channels) -> int:
@@ -128,6 +137,39 @@ class Forecaster(nn.Module):
         else:
             numbers = self._decode(values, known, lengths, future) + self._straight(values)
         return self._leave(numbers, shift, spread)
+
+    @torch.no_grad()
+    def fit_highway(self, batches: Iterable[Batch]) -> None:
+        """Give the highway the linear map that explains the horizon best by itself, in closed form, and keep it.
+
+        What is left is the network's to explain; it begins by answering zero. A network that learns both at once leaves
+        the validation part behind after few steps where horizons are long, and the linear map with it.
+
+        Args:
+            batches: training windows; horizons that were not measured to the end are passed over. ``ridge`` weighs the
+                squared weights against their mean squared error.
+        """
+        assert self.highway is not None
+        assert self.ridge is not None
+        steps = self.highway.in_features
+        gram = torch.zeros(steps + 1, steps + 1, dtype=torch.float64)
+        moment = torch.zeros(steps + 1, self.horizon, dtype=torch.float64)
+        count = 0
+        for batch in batches:
+            values, shift, spread = self._enter(batch.inputs[..., : self.values])
+            came = self._learned_enter((batch.targets - shift[..., : self.targets]) / spread[..., : self.targets])
+            read = values[:, -steps:, : self.targets].transpose(1, 2).flatten(0, 1).double()
+            came = came.transpose(1, 2).flatten(0, 1).double()
+            read = torch.cat((read, torch.ones(len(read), 1, dtype=torch.float64)), 1)
+            measured = ~came.isnan().any(1)
+            read, came = read[measured], came[measured]
+            gram, moment, count = gram + read.T @ read, moment + read.T @ came, count + len(read)
+        penalty = self.ridge * count * torch.eye(steps + 1, dtype=torch.float64)
+        penalty[-1, -1] = 0  # the intercept is free
+        # of a window less its last value, the last step is zero throughout: any weight will do
+        solution = torch.linalg.lstsq(gram + penalty, moment, driver="gelsd").solution
+        self.highway.weight.copy_(solution[:-1].T)
+        self.highway.bias.copy_(solution[-1])
 
     # One window's own scale -----------------------------------------------------------------------------------------
 

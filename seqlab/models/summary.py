@@ -99,7 +99,8 @@ def _probe(model: AnyModel, like: Tensor) -> tuple[Tensor, ...]:
     lengths = torch.full((2,), _PROBE_LENGTH)
     if isinstance(model, Forecaster):
         G = model.num_future
-        inputs = like.new_zeros(2, _PROBE_LENGTH, model.values + G)
+        T = _PROBE_LENGTH if model.highway is None else max(_PROBE_LENGTH, model.highway.in_features)
+        lengths, inputs = torch.full((2,), T), like.new_zeros(2, T, model.values + G)
         return (inputs, lengths, like.new_zeros(2, model.horizon, G)) if G else (inputs, lengths)
     if isinstance(model.embedding, Features):
         return like.new_zeros(2, _PROBE_LENGTH, model.embedding.output_size), lengths
