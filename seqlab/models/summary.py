@@ -118,7 +118,7 @@ def _layers(model: AnyModel) -> dict[str, nn.Module]:
     if isinstance(model, LanguageModel):
         return layers | {"head": model.head}
     if isinstance(model, Forecaster):
-        return layers | {"decoder": model.decoder}
+        return layers | {"decoder": model.decoder} | ({} if model.highway is None else {"highway": model.highway})
     layers |= {f"head.{name}": part for name, part in model.head.named_children()}
     if model.ngrams is not None:
         layers["ngrams"] = model.ngrams
