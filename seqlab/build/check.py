@@ -155,7 +155,13 @@ def _windows_options(
 
 
 def _decoding_options(
-    decoder: DecoderKind, segment: int, normalize: Normalize, channels: Channels, highway: int, ridge: float | None
+    decoder: DecoderKind,
+    segment: int,
+    normalize: Normalize,
+    channels: Channels,
+    highway: int,
+    ridge: float | None,
+    vote: float,
 ) -> None:
     """``DECODING``, as a signature to check it against."""
 

@@ -23,7 +23,7 @@ PREPARING = ("name", "tokenizer", "max_tokens", "val_fraction", "eval_max_length
 """Keys of ``data`` that are not the source's own."""
 PARTS = ("name", "embedding", "head", "decoder", "ngrams", "tail", "vote")
 """Keys of ``model`` that are not the encoder's own."""
-DECODING = ("decoder", "segment", "normalize", "channels", "highway", "ridge")
+DECODING = ("decoder", "segment", "normalize", "channels", "highway", "ridge", "vote")
 """Keys of a forecasting ``task`` that say how an encoder becomes a forecaster."""
 TASK_PARTS = ("name", "samples", *DECODING)
 """Keys of ``task`` that are not the task's own."""

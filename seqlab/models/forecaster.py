@@ -44,7 +44,10 @@ class Forecaster(nn.Module):
             same weights (and with the columns that are no targets).
         highway: how many of the last steps also go straight to the horizon, by one linear map that all targets share:
             the autoregressive component of LSTNet (Lai et al. 2018, section 3.7). 0: none.
-        ridge: the highway is not learned with the rest, but found beforehand with this penalty, see ``fit_highway``.
+        ridge: the highway is not learned, but found beforehand with this penalty (``fit_highway``), and it votes: while
+            training the network answers alone, so that it learns to be right alone; in evaluation the two forecasts are
+            averaged (Bates and Granger 1969). Learned together, the network leaves little for the map to do.
+        vote: the network's share of that average, the highway has the rest.
         pooling: how the encoder's outputs become one vector.
         dropout: on what the output layer reads.
 
@@ -68,6 +71,7 @@ class Forecaster(nn.Module):
         channels: Channels = "mixed",
         highway: int = 0,
         ridge: float | None = None,
+        vote: float = 0.5,
         pooling: PoolKind | Sequence[PoolKind] = "last",
         dropout: float = 0.0,
     ) -> None:
@@ -76,6 +80,7 @@ class Forecaster(nn.Module):
         check_choice("normalize", normalize, get_args(Normalize))
         check_choice("channels", channels, get_args(Channels))
         check_share("head dropout", dropout)
+        check_share("vote", vote)
         self.targets, self.values, self.horizon, self.num_future = targets, features - num_future, horizon, num_future
         self.roles, self.normalize, self.separate = tuple(roles), normalize, channels == "separate"
         self.dropout, self.recursive = dropout, decoder == "recursive"
@@ -101,13 +106,11 @@ class Forecaster(nn.Module):
             self.decoder = RecurrentDecoder(size, numbers, horizon, num_future, pooling, dropout)
         else:
             self.decoder = DirectDecoder(size, numbers, horizon, num_future, pooling, dropout)
-        self.ridge = ridge
+        self.ridge, self.vote = ridge, vote
         if ridge is not None:
             if self.highway is None or self.recursive:
                 raise InputError("task.ridge is the penalty of a highway: set task.highway, and another decoder=.")
             self.highway.requires_grad_(False)
-            for parameter in self.decoder.get_submodule("output").parameters():
-                nn.init.zeros_(parameter)
 
     @staticmethod
     def reads(targets: int, features: int, channels: Channels) -> int:
@@ -135,15 +138,16 @@ class Forecaster(nn.Module):
                 came = torch.where(came.isnan(), values[:, -1:, : self.targets], came)
             numbers = self._recurse(values, known, future, came)
         else:
-            numbers = self._decode(values, known, lengths, future) + self._straight(values)
+            numbers = self._decode(values, known, lengths, future)
+            if self.ridge is None:
+                numbers = numbers + self._straight(values)
+            elif not self.training:
+                numbers = self._vote(numbers, self._straight(values))
         return self._leave(numbers, shift, spread)
 
     @torch.no_grad()
     def fit_highway(self, batches: Iterable[Batch]) -> None:
-        """Give the highway the linear map that explains the horizon best by itself, in closed form, and keep it.
-
-        What is left is the network's to explain; it begins by answering zero. A network that learns both at once leaves
-        the validation part behind after few steps where horizons are long, and the linear map with it.
+        """Give the highway the linear map that explains the horizon best by itself, in closed form.
 
         Args:
             batches: training windows; horizons that were not measured to the end are passed over. ``ridge`` weighs the
@@ -228,6 +232,12 @@ class Forecaster(nn.Module):
         ahead = self.highway(values[:, -steps:, : self.targets].transpose(1, 2)).transpose(1, 2)
         moved = [role == "location" for role in self.roles]
         return ahead.unsqueeze(3) * torch.tensor(moved, dtype=ahead.dtype, device=ahead.device)
+
+    def _vote(self, numbers: Tensor, straight: Tensor) -> Tensor:
+        """Numbers ``(B, H, K, P)`` whose point is the average of both; their spread around it is the network's own."""
+        own = torch.tensor([role == "location" for role in self.roles], device=numbers.device)
+        point = numbers[..., own].mean(-1, keepdim=True)
+        return numbers + (1 - self.vote) * (straight - point) * own
 
     def _rows(self, values: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
         """What the encoder reads, ``(rows, T, E)``, and the channel of each row."""
