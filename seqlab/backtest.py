@@ -76,7 +76,7 @@ def backtest(run: Run, folds: int = 4, refit: bool = False) -> Backtest:
         if refit:
             teller, source = _train_anew(run, data, fold, number)
         mine = {"model": build.build_errors(run.config, data)}
-        for origins, point, quantiles in teller.forecasts(_over(source, fold), data.units, asked.task.levels):
+        for origins, point, quantiles in teller.forecasts(_over(source, fold), source.units, asked.task.levels):
             for errors in (mine["model"], models["model"]):
                 errors.add(origins, point, quantiles)
             drawn.append(_drawn(fold, origins, point, quantiles))
