@@ -265,7 +265,7 @@ def _forecast(found: Outcome, run: Path, csv: Path | None, plot: Path | None, as
     if plot is not None:
         found.figure().savefig(plot)
     if as_json:
-        print(table.to_json(orient="records", date_format="iso"))
+        print(table.to_json(orient="records", lines=True, date_format="iso"), end="")
         return
     shown = table[[name for name in ("series", "time", *found.labels) if name in table]].copy()
     shown["time"] = [str(time).removesuffix(" 00:00:00") for time in shown["time"]]

@@ -112,6 +112,21 @@ def test_a_wrong_folder_is_one_sentence(invoke, words, sentence):
     assert sentence in str(answer.exception)
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["predict", "--horizon", "3"], "are for runs that forecast"),
+        (["predict", "--plot", "out.png"], "are for runs that forecast"),
+        (["backtest"], "forecasts nothing: name the run of a forecaster, such as model=lstm data=waves trains"),
+        (["leaktest"], "forecasts nothing: name the run of a forecaster, such as model=lstm data=waves trains"),
+    ],
+)
+def test_what_asks_for_forecasts_wants_a_forecaster(invoke, run_dir, words, sentence):
+    answer = invoke(words[0], run_dir, *words[1:])
+    assert isinstance(answer.exception, InputError)
+    assert sentence in str(answer.exception)
+
+
 def test_an_unknown_split_is_one_sentence(invoke, run_dir):
     answer = invoke("evaluate", run_dir, "--split", "tset")
     assert "did you mean 'test'?" in str(answer.exception)
@@ -148,6 +163,8 @@ def test_a_folder_that_names_foreign_code_is_not_built(run_dir, tmp_path):
         (["optim.lr=abc"], "error: optim.lr must be a number, not 'abc'."),
         (["data=csv", "data.path=texts.csv", "data.label_column=lable"], "lable"),
         (["data=csv", "data.path=none.csv"], "none.csv"),
+        (["data=series", "data.path=none.csv"], "none.csv"),
+        (["data=waves", "data.lookbck=9"], "data.lookbck: there is no such option; did you mean 'data.lookback'?"),
         (["data=imdb", "data.download=false", "data.root=none"], "aclImdb_v1.tar.gz"),
         (["runs=texts.csv", "data=csv", "data.path=texts.csv"], "No run folder can be made under texts.csv"),
         (["resume=none"], "none/config.yaml does not exist"),

@@ -1,6 +1,7 @@
 import io
 import json
 import math
+import struct
 
 import numpy as np
 import pytest
@@ -62,11 +63,30 @@ def test_everything_else_is_readable_and_adds_no_run(tmp_path) -> None:
     assert "examples/text_summary" in tags["tensors"]
     assert "pr/yes" in tags["tensors"]
     assert tags["images"] == ["confusion"]
+    assert (tmp_path / "figures" / "confusion.png").read_bytes().startswith(b"\x89PNG")
     assert found.Scalars("best/accuracy")[0].value == 0.5
     assert "_hparams_/session_start_info" in found.summary_metadata
     assert len(list(tmp_path.rglob("events.*"))) == 1
     names = next(tmp_path.rglob("metadata.tsv")).read_text()
     assert names.splitlines() == ["'a'", "'\\n'", "'\\t'"]
+
+
+@pytest.mark.parametrize(
+    ("tag", "name"),
+    [("test/residuals/OT", "test/residuals/OT"), ("val/load (MW) / day", "val/load_MW_/_day"), ("../up", "_/up")],
+)
+def test_a_figure_is_a_file_under_the_name_of_its_tag(tmp_path, tag, name) -> None:
+    from matplotlib.figure import Figure
+
+    tracker = Tracker(tmp_path / "run")
+    tracker.figure(tag, Figure(figsize=(1, 1)), 3)
+    tracker.figure(tag, Figure(figsize=(2, 1)), 4)
+    tracker.close()
+    (found,) = (tmp_path / "run" / "figures").rglob("*.png")
+    assert found == tmp_path / "run" / "figures" / f"{name}.png"
+    width, height = struct.unpack(">II", found.read_bytes()[16:24])
+    assert width == 2 * height  # the latest one
+    assert events(tmp_path / "run").Tags()["images"] == [tag]
 
 
 def test_json_is_strict(tmp_path) -> None:
