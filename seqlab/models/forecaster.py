@@ -110,6 +110,8 @@ class Forecaster(nn.Module):
         if ridge is not None:
             if self.highway is None or self.recursive:
                 raise InputError("task.ridge is the penalty of a highway: set task.highway, and another decoder=.")
+            if not ridge >= 0:
+                raise InputError(f"task.ridge={ridge:g} is no penalty: give 0 or more.")
             self.highway.requires_grad_(False)
 
     @staticmethod

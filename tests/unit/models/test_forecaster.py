@@ -14,7 +14,7 @@ from seqlab.models import Forecaster
 from seqlab.models.forecaster import FLOOR
 from seqlab.nn import Recurrent, SegmentRecurrent
 from seqlab.nn.tcn import TCN
-from seqlab.types import Encoded, InputError
+from seqlab.types import Batch, Encoded, InputError
 
 B, T, H, K, D = 3, 12, 5, 2, 6
 DECODERS = ("direct", "recurrent", "segments", "recursive")
@@ -356,6 +356,70 @@ def test_it_learns_a_line(normalize):
     assert float(loss.detach()) < 0.2 * float((line[:, T:] - line[:, T - 1 : T]).square().mean())
 
 
+def windows(rows: int = 200) -> Batch:
+    """Windows over a noisy sum of two waves; of a few horizons something was not measured."""
+    torch.manual_seed(3)
+    hours = torch.arange(rows + T + H)
+    walk = torch.stack((torch.sin(hours / 3), torch.cos(hours / 5)), 1) + 0.2 * torch.randn(len(hours), K)
+    targets = torch.stack([walk[row + T : row + T + H] for row in range(rows)])
+    targets[::9, 2, 0] = torch.nan
+    inputs = torch.stack([walk[row : row + T] for row in range(rows)])
+    return Batch(inputs, torch.full((rows,), T), targets, torch.arange(rows))
+
+
+@pytest.mark.parametrize("normalize", ["none", "last"])
+def test_a_highway_in_closed_form_is_ridge_regression(normalize):
+    steps, penalty, data = 6, 0.3, windows()
+    model = make(highway=steps, ridge=penalty, normalize=normalize)
+    model.fit_highway([Batch(*(part[rows] for part in (data.inputs, data.lengths, data.targets, data.index)))
+                       for rows in (slice(0, 50), slice(50, None))])  # fmt: skip
+    shift = data.inputs[:, -1:] if normalize == "last" else torch.zeros(200, 1, K)
+    x = (data.inputs - shift)[:, -steps:].transpose(1, 2).reshape(-1, steps).double()
+    y = (data.targets - shift).transpose(1, 2).reshape(-1, H).double()
+    x, y = x[~y.isnan().any(1)], y[~y.isnan().any(1)]
+    centred, asked = x - x.mean(0), y - y.mean(0)
+    wanted = torch.linalg.pinv(centred.T @ centred + penalty * len(x) * torch.eye(steps, dtype=torch.float64))
+    wanted = (wanted @ centred.T @ asked).T
+    torch.testing.assert_close(model.highway.weight.double(), wanted, atol=1e-5, rtol=1e-4)
+    bias = y.mean(0) - wanted @ x.mean(0)
+    torch.testing.assert_close(model.highway.bias.double(), bias, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("decoder", ["direct", "recurrent", "segments"])
+@every_channels
+@pytest.mark.parametrize("vote", [0.0, 0.3, 0.9])
+def test_a_highway_in_closed_form_has_its_vote_and_the_network_learns_without_it(decoder, channels, vote):
+    data = windows()
+    model = make(channels=channels, decoder=decoder, highway=6, ridge=0.1, vote=vote)
+    alone = make(channels=channels, decoder=decoder)
+    alone.load_state_dict({name: value for name, value in model.state_dict().items() if "highway" not in name})
+    model.fit_highway([data])
+    x, n = data.inputs, data.lengths
+    line = torch.stack([model.highway(x[:, -6:, k]) for k in range(K)], 2)
+    said = vote * alone(x, n)[..., 0] + (1 - vote) * line
+    torch.testing.assert_close(model(x, n)[..., 0], said, atol=1e-5, rtol=1e-5)
+    learnt = model.train()(x, n)
+    torch.testing.assert_close(learnt, alone(x, n), atol=1e-6, rtol=1e-6)
+    learnt.sum().backward()
+    assert all(value.grad is None for value in model.highway.parameters())
+
+
+@pytest.mark.parametrize("roles", ["quantiles", "student_t"])
+def test_a_vote_moves_the_point_and_leaves_the_spread(roles):
+    data = windows()
+    model = make(highway=6, ridge=0.1, vote=0.25, roles=ROLES[roles])
+    alone = make(roles=ROLES[roles])
+    alone.load_state_dict({name: value for name, value in model.state_dict().items() if "highway" not in name})
+    model.fit_highway([data])
+    both, own = model(data.inputs, data.lengths), alone(data.inputs, data.lengths)
+    if roles == "student_t":
+        assert both[..., 1:].equal(own[..., 1:])
+    else:
+        close = {"atol": 1e-5, "rtol": 1e-4}
+        torch.testing.assert_close(both[..., 1:] - both[..., :1], own[..., 1:] - own[..., :1], **close)
+    assert (both[..., 0] != own[..., 0]).any()
+
+
 # What cannot be -----------------------------------------------------------------------------------------------------
 
 
@@ -368,6 +432,9 @@ def test_it_learns_a_line(normalize):
         ({"dropout": 1.0}, r"head dropout=1\.0"),
         ({"decoder": "recursive", "encoder": SegmentRecurrent(K, 4, hidden_size=D)}, "reads ahead: choose"),
         ({"decoder": "recursive", "encoder": Recurrent(K, "gru", D, bidirectional=True)}, "reads ahead: choose"),
+        ({"ridge": -0.1, "highway": 3}, r"task\.ridge=-0\.1 is no penalty: give 0 or more"),
+        ({"ridge": 0.1}, "task.ridge is the penalty of a highway: set task.highway"),
+        ({"ridge": 0.1, "highway": 3, "decoder": "recursive"}, "task.ridge is the penalty of a highway: .* decoder="),
         ({"decoder": "recursive", "past": 1}, "columns of the past alone have none: make them targets"),
         ({"decoder": "recursive", "roles": ROLES["quantiles"]}, "cannot tell how its uncertainty grows: choose"),
         ({"decoder": "recursive", "roles": ROLES["student_t"]}, "cannot tell how its uncertainty grows: choose"),
