@@ -22,7 +22,6 @@ from hydra.errors import HydraException
 from seqlab import build
 from seqlab import compose as ours
 from seqlab.engine import checkpoint
-from seqlab.engine.tracker import Tracker
 from seqlab.errors import InputError
 from seqlab.run import Run
 from seqlab.train import train
@@ -43,7 +42,7 @@ def _small_world(monkeypatch) -> Iterator[None]:
 
     Series leave nothing in the user's cache; compiled cells lie there, as in the tests of backends.
     """
-    monkeypatch.setattr(Tracker, "figure", lambda *_: None)
+    monkeypatch.setattr("seqlab.report._draw_forecasts", lambda *_: None)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

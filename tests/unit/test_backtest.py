@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 from seqlab import build
 from seqlab import compose as ours
 from seqlab.backtest import Backtest, backtest, cut
-from seqlab.engine.tracker import Tracker
 from seqlab.errors import InputError
 from seqlab.run import Run
 from seqlab.train import train
@@ -35,7 +34,7 @@ def _small_world() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Tracker, "figure", lambda *_: None)
+        patch.setattr("seqlab.report._draw_forecasts", lambda *_: None)
         patch.setattr("seqlab.baselines.statistical.forecasters", lambda *_: {})
         yield
     torch.set_num_threads(before)

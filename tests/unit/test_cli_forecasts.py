@@ -18,7 +18,6 @@ from typer.testing import CliRunner
 
 from seqlab import compose as ours
 from seqlab.cli import app
-from seqlab.engine.tracker import Tracker
 from seqlab.errors import InputError
 from seqlab.run import Run
 from seqlab.train import train
@@ -45,7 +44,7 @@ def learn(folder: Path, *overrides: str, figures: bool = False) -> Path:
         ]))  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         if not figures:
-            patch.setattr(Tracker, "figure", lambda *_: None)
+            patch.setattr("seqlab.report._draw_forecasts", lambda *_: None)
         train(config)
     return folder
 
