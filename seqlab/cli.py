@@ -267,9 +267,9 @@ def _forecast(found: Outcome, run: Path, csv: Path | None, plot: Path | None, as
     if as_json:
         print(table.to_json(orient="records", lines=True, date_format="iso"), end="")
         return
-    shown = table[[name for name in ("series", "time", *found.labels) if name in table]].copy()
+    shown = table[[name for name in ("series", "time", *found.columns) if name in table]].copy()
     shown["time"] = [str(time).removesuffix(" 00:00:00") for time in shown["time"]]
-    for label in found.labels:
+    for label in found.columns:
         shown[label] = shown[label].map(readable)
         if {f"{label}_5%", f"{label}_95%"} <= {*table}:
             ends = zip(table[f"{label}_5%"].map(readable), table[f"{label}_95%"].map(readable), strict=True)

@@ -84,12 +84,17 @@ class Outcome:
     past_times: np.ndarray
     past: np.ndarray
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The labels as the table has them: those of its own two columns are taken."""
+        return tuple(f"{label} forecast" if label in ("series", "time") else label for label in self.labels)
+
     def table(self) -> pd.DataFrame:
         """One row a step: ``series`` (of several), ``time``, and of every target its forecast and its quantiles."""
         S, H, _ = self.point.shape
         columns: dict[str, Any] = {"series": np.repeat(self.ids, H)} if S > 1 else {}
         columns["time"] = self.times.ravel()
-        for k, label in enumerate(self.labels):
+        for k, label in enumerate(self.columns):
             columns[label] = self.point[:, :, k].ravel()
             for q, level in enumerate(self.levels if self.quantiles is not None else ()):
                 assert self.quantiles is not None

@@ -198,6 +198,11 @@ class Units(Protocol):
     deviation: np.ndarray
     seasonal: np.ndarray
 
+    @property
+    def monotone(self) -> bool:
+        """Whether ``original`` takes quantiles: not where differences add up over the horizon."""
+        ...
+
     def series(self, origins: np.ndarray) -> np.ndarray:
         """``(B,)`` int64: to which of the series each of the rows ``origins`` ``(B,)`` belongs."""
         ...

@@ -78,11 +78,17 @@ class Tracker:
         self._writer.add_text(tag, markdown, step)
 
     def figure(self, tag: str, figure: Figure, step: int = 0) -> None:
-        """A matplotlib figure in the images tab, closed, and as ``figures/TAG.png`` in the run folder."""
+        """A matplotlib figure in the images tab, and as ``figures/TAG.png`` in the run folder."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.image import imsave
+
         path = self.run_dir / "figures" / (re.sub(r"[^\w/-]+", "_", tag) + ".png")  # a tag may hold a column's name
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path)
-        self._writer.add_figure(tag, figure, step)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()  # once, for both
+        pixels = np.asarray(canvas.buffer_rgba())
+        imsave(path, pixels)
+        self._writer.add_image(tag, pixels[..., :3], step, dataformats="HWC")
 
     def embedding(self, tag: str, matrix: Tensor, tokens: Sequence[str], step: int = 0) -> None:
         """Rows of ``matrix`` ``(V, E)`` in the projector, named by ``tokens``."""

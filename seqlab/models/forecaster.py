@@ -80,7 +80,8 @@ class Forecaster(nn.Module):
         check_choice("normalize", normalize, get_args(Normalize))
         check_choice("channels", channels, get_args(Channels))
         check_share("head dropout", dropout)
-        check_share("vote", vote)
+        if not 0 <= vote <= 1:
+            raise InputError(f"task.vote={vote} is no share of an average: give a number from 0 to 1.")
         self.targets, self.values, self.horizon, self.num_future = targets, features - num_future, horizon, num_future
         self.roles, self.normalize, self.separate = tuple(roles), normalize, channels == "separate"
         self.dropout, self.recursive = dropout, decoder == "recursive"
@@ -131,7 +132,8 @@ class Forecaster(nn.Module):
             targets: ``(B, H, K)``: what came to pass, from which ``recursive`` learns; None for forecasts.
         """
         values, known = inputs[..., : self.values], inputs[..., self.values :]
-        values, shift, spread = self._enter(values)
+        plain, shift, spread = self._enter(values)
+        values = self._learned_enter(plain)
         if self.recursive:
             came = None
             if targets is not None:
@@ -143,9 +145,11 @@ class Forecaster(nn.Module):
             numbers = self._decode(values, known, lengths, future)
             if self.ridge is None:
                 numbers = numbers + self._straight(values)
-            elif not self.training:
-                numbers = self._vote(numbers, self._straight(values))
-        return self._leave(numbers, shift, spread)
+        numbers = self._leave(numbers, shift, spread)
+        if self.ridge is None or self.training:
+            return numbers
+        straight = self._straight(plain) * spread[..., : self.targets, None] + shift[..., : self.targets, None]
+        return self._vote(numbers, straight.float())
 
     @torch.no_grad()
     def fit_highway(self, batches: Iterable[Batch]) -> None:
@@ -163,7 +167,7 @@ class Forecaster(nn.Module):
         count = 0
         for batch in batches:
             values, shift, spread = self._enter(batch.inputs[..., : self.values])
-            came = self._learned_enter((batch.targets - shift[..., : self.targets]) / spread[..., : self.targets])
+            came = (batch.targets - shift[..., : self.targets]) / spread[..., : self.targets]
             read = values[:, -steps:, : self.targets].transpose(1, 2).flatten(0, 1).double()
             came = came.transpose(1, 2).flatten(0, 1).double()
             read = torch.cat((read, torch.ones(len(read), 1, dtype=torch.float64)), 1)
@@ -187,7 +191,7 @@ class Forecaster(nn.Module):
         elif self.normalize == "revin":
             shift = values.mean(1, keepdim=True)
             spread = (values.var(1, keepdim=True, correction=0) + EPS).sqrt()
-        return self._learned_enter((values - shift) / spread), shift, spread
+        return (values - shift) / spread, shift, spread
 
     def _learned_enter(self, values: Tensor) -> Tensor:
         if self.normalize != "revin":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from seqlab.nn.options import check_share
+from seqlab.types import InputError
 
 
 class Model(nn.Module):
@@ -34,7 +34,8 @@ class Model(nn.Module):
         vote: float = 0.5,
     ) -> None:
         super().__init__()
-        check_share("vote", vote)
+        if not 0 <= vote <= 1:
+            raise InputError(f"model.vote={vote} is no share of an average: give a number from 0 to 1.")
         self.tail, self.vote = tail, vote
         self.embedding = embedding
         self.encoder = encoder

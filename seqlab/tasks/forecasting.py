@@ -81,6 +81,11 @@ class Forecasting:
                 interval(self.levels, nominal)
         if loss == "quantile" and not self.levels[0] <= 0.5 <= self.levels[-1]:
             raise InputError("task.levels lie all on one side of 0.5, which the point forecast is read from; add 0.5.")
+        if self.levels and units is not None and not units.monotone:
+            raise InputError(
+                f"loss={loss} gives intervals, and quantiles of differences do not add up over a horizon of {horizon} "
+                "steps: use data.normalize=last instead of diff, a horizon no longer than the lag, or a point loss."
+            )
         self.roles: tuple[Role, ...] = _roles(loss, len(self.levels))
         self.monitor = self._decides(decides)
         self.headline = self._headline(decides)

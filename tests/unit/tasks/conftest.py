@@ -7,6 +7,8 @@ import pytest
 class Panel:
     """Series of given lengths, one after the other; scaled by mean and deviation of each series."""
 
+    monotone = True
+
     def __init__(self, values: np.ndarray, starts: list[int], H: int, ids: tuple[str, ...] = ("",)) -> None:
         self.values, self.starts, self.H, self.ids = values, np.array(starts), H, ids
         parts = np.split(values, self.starts[1:])

@@ -278,3 +278,10 @@ def test_without_units_there_is_a_loss_but_no_meter():
     assert task.loss(Says(answers(task)), batch(TARGETS)).count == B * H * K
     with pytest.raises(InputError, match="units of their data"):
         task.meter()
+
+
+def test_intervals_of_differences_that_add_up_are_refused_before_any_training(panel):
+    panel.monotone = False
+    with pytest.raises(InputError, match="quantiles of differences do not add up"):
+        Forecasting(2, ("a", "b"), 3, panel, loss="gaussian")
+    assert Forecasting(2, ("a", "b"), 3, panel, loss="mae").units is panel
