@@ -22,7 +22,38 @@ DIGESTS = {
 """Of the files that are downloaded. The other variants of ETT are not, for want of a digest that we have seen."""
 
 
-class Sunspots:
+class _Monthly:
+    """One series by months, in a file of its own.
+
+    Args:
+        root: holds the file, or ``series`` with it.
+        download: get the file when it is not there.
+    """
+
+    file = column = ""
+
+    def __init__(self, root: str | Path, download: bool = True) -> None:
+        self.root = Path(root)
+        self.download = download
+
+    def digest(self) -> str:
+        """Of the file's bytes."""
+        return self._file().digest()
+
+    def read(self) -> Series:
+        """All months.
+
+        Raises:
+            InputError: the file is not there and cannot be had, or is not as it should be.
+        """
+        return self._file().read()
+
+    def _file(self) -> SeriesFile:
+        path = _found(self.root, self.file, _BROWNLEE, self.download)
+        return SeriesFile(path, time_column="Month", targets=(self.column,), freq="MS")
+
+
+class Sunspots(_Monthly):
     """Monthly means of sunspot numbers, 1749 to 1983: 2,820 rows (Andrews and Herzberg, "Data", 1985).
 
     Args:
@@ -30,30 +61,10 @@ class Sunspots:
         download: get the file when it is not there.
     """
 
-    name = "sunspots"
-
-    def __init__(self, root: str | Path, download: bool = True) -> None:
-        self.root = Path(root)
-        self.download = download
-
-    def digest(self) -> str:
-        """Of the file's bytes."""
-        return self._file().digest()
-
-    def read(self) -> Series:
-        """All months.
-
-        Raises:
-            InputError: the file is not there and cannot be had, or is not as it should be.
-        """
-        return self._file().read()
-
-    def _file(self) -> SeriesFile:
-        path = _found(self.root, "monthly-sunspots.csv", _BROWNLEE, self.download)
-        return SeriesFile(path, time_column="Month", targets=("Sunspots",), freq="MS")
+    name, file, column = "sunspots", "monthly-sunspots.csv", "Sunspots"
 
 
-class Airline:
+class Airline(_Monthly):
     """Thousands of passengers of airlines by month, 1949 to 1960: 144 rows (Box and Jenkins 1970, series G).
 
     Args:
@@ -61,27 +72,7 @@ class Airline:
         download: get the file when it is not there.
     """
 
-    name = "airline"
-
-    def __init__(self, root: str | Path, download: bool = True) -> None:
-        self.root = Path(root)
-        self.download = download
-
-    def digest(self) -> str:
-        """Of the file's bytes."""
-        return self._file().digest()
-
-    def read(self) -> Series:
-        """All months.
-
-        Raises:
-            InputError: the file is not there and cannot be had, or is not as it should be.
-        """
-        return self._file().read()
-
-    def _file(self) -> SeriesFile:
-        path = _found(self.root, "airline-passengers.csv", _BROWNLEE, self.download)
-        return SeriesFile(path, time_column="Month", targets=("Passengers",), freq="MS")
+    name, file, column = "airline", "airline-passengers.csv", "Passengers"
 
 
 class ETT:
