@@ -191,7 +191,7 @@ class Setup:
                 progress=Progress(Console(file=nowhere, force_terminal=True, width=100)),
                 watch=watch,
                 run_dir=folder,
-                extra=build.identity(config, self.data),
+                extra=build.identity(config, self.data, self.runtime),
             )
 
     def loss(self, model: nn.Module) -> float:

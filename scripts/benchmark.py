@@ -100,7 +100,9 @@ def cells(
     data: Annotated[
         str, typer.Option(help="shakespeare, verses, or text with data.path in --options.")
     ] = "shakespeare",
-    threads: Annotated[int | None, typer.Option(help="Threads; by default torch's choice. With --jobs the cores are shared out.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads; by default torch's choice. With --jobs the cores are shared out.")
+    ] = None,
     options: Annotated[str, typer.Option(help="More options of train.py, with spaces.")] = "",
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Keep every run in this file; go on with what it holds.")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
+import sys
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from seqlab import build
+from seqlab import build, compose
 from seqlab.data.forecast import ForecastData, Windows
 from seqlab.forecasts import Asked, intervals
 from seqlab.tasks.forecast_errors import ForecastErrors, blocks
@@ -71,16 +74,17 @@ def backtest(run: Run, folds: int = 4, refit: bool = False) -> Backtest:
     pieces = cut(data, folds)
     models = {"model": build.build_errors(run.config, data)}
     rows, drawn = [], []
+    teller, source, floors = asked, data, build.floor_forecasters(data)
     for number, fold in enumerate(pieces, 1):
-        teller, source = asked, data
         if refit:
             teller, source = _train_anew(run, data, fold, number)
+            floors = build.floor_forecasters(source)
         mine = {"model": build.build_errors(run.config, data)}
         for origins, point, quantiles in teller.forecasts(_over(source, fold), source.units, asked.task.levels):
             for errors in (mine["model"], models["model"]):
                 errors.add(origins, point, quantiles)
             drawn.append(_drawn(fold, origins, point, quantiles))
-        for name, forecast in build.floor_forecasters(source).items():
+        for name, forecast in floors.items():
             mine[name] = build.build_errors(run.config, data)
             total = models.setdefault(name, build.build_errors(run.config, data))
             for some in blocks(len(fold.windows), fold.windows.horizon * len(data.series.targets)):
@@ -135,13 +139,22 @@ def _train_anew(run: Run, data: ForecastData, fold: Fold, number: int) -> tuple[
         raise InputError("--refit wants series of one length, the run's have several: leave it away.")
     split = [int(before[0] - held[0]), int(held[0]), int(lengths[0])]
     run_dir = run.path / "backtest" / f"fold-{number}"
+    known = run_dir / "config.yaml"
+    if known.exists() and list(compose.load(known)["data"]["split"]) != split:
+        raise InputError(f"{run_dir} holds a fold of another backtest: remove {run.path / 'backtest'} and begin anew.")
     if not (run_dir / "summary.json").exists():
-        config = {**run.config, "data": {**run.config["data"], "split": split}, "run_dir": str(run_dir), "resume": None}
-        train({**config, "test": True, "floor": False})
+        where: dict[str, Any] = {"run_dir": str(run_dir), "resume": None}
+        if (run_dir / "last.pt").exists():  # it was cut off
+            where = {"run_dir": None, "resume": str(run_dir)}
+        elif run_dir.exists():
+            shutil.rmtree(run_dir)
+        data_node = {**run.config["data"], "split": split}
+        result = train({**run.config, "data": data_node, "test": True, "floor": False, **where})
+        if result.interrupted:
+            print("The backtest was cut off; the same command goes on with it.", file=sys.stderr)
+            raise SystemExit(128 + signal.Signals[result.stopped_by])
     again = Run(run_dir, str(run.runtime.device))
     assert isinstance(again.data, ForecastData)
-    if list(again.config["data"]["split"]) != split:
-        raise InputError(f"{run_dir} holds a fold of another backtest: remove {run.path / 'backtest'} and begin anew.")
     return again.asked(), again.data
 
 

@@ -265,7 +265,7 @@ def _forecast(found: Outcome, run: Path, csv: Path | None, plot: Path | None, as
     if plot is not None:
         found.figure().savefig(plot)
     if as_json:
-        print(table.to_json(orient="records", lines=True, date_format="iso"), end="")
+        print(table.to_json(orient="records", lines=True, date_format="iso", date_unit="s"), end="")
         return
     shown = table[[name for name in ("series", "time", *found.columns) if name in table]].copy()
     shown["time"] = [str(time).removesuffix(" 00:00:00") for time in shown["time"]]
@@ -277,9 +277,15 @@ def _forecast(found: Outcome, run: Path, csv: Path | None, plot: Path | None, as
     _show_table(shown, f"{run}, beyond the end of the data")
 
 
-def _check_targets(*paths: Path | None) -> None:
+def _check_targets(csv: Path | None, plot: Path | None) -> None:
     """Refuse a place that cannot be written before the work that it is to hold."""
-    for path in paths:
+    if plot is not None:
+        from matplotlib.figure import Figure
+
+        kinds = sorted(Figure().canvas.get_supported_filetypes())
+        if plot.suffix[1:].lower() not in kinds:
+            raise InputError(f"--plot {plot} names no kind of picture: end it in one of .{', .'.join(kinds)}.")
+    for path in (csv, plot):
         if path is not None and not path.resolve().parent.is_dir():
             raise InputError(f"{path.resolve().parent} is no folder: make it first, or name another place.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from seqlab.build import Data
 from seqlab.data.arrays import ArrayData
 from seqlab.data.forecast import ForecastData
 from seqlab.data.labelled import LabelledText
+from seqlab.data.series import Series
 from seqlab.engine import checkpoint
 from seqlab.engine.evaluate import Evaluation, evaluate
 from seqlab.engine.progress import readable
@@ -109,7 +111,7 @@ def report(
         _draw_forecasts(data, tracker, split, found.meter, floors, summary)
     tracker.summary(summary)
     show(summary)
-    print(f"TensorBoard: tensorboard --logdir {run_dir}")
+    print(f"TensorBoard: tensorboard --logdir {quote(str(run_dir))}")
     return summary
 
 
@@ -196,8 +198,9 @@ def _draw_forecasts(
         past = np.arange(origin - min(data.train.lookback, CONTEXT * H), origin)
         ahead = np.arange(origin, origin + H)
         bands = intervals(meter.task.levels, None if examples.quantiles is None else examples.quantiles[row, :, k])
+        label = _named(series, meter.units.series(examples.origins[row : row + 1])[0], k)
         panel = Panel(
-            series.targets[k], series.times[past], series.values[past, k], series.times[ahead],
+            label, series.times[past], series.values[past, k], series.times[ahead],
             examples.point[row, :, k], examples.actual[row, :, k], bands,
         )  # fmt: skip
         panels.append(panel)
@@ -210,12 +213,18 @@ def _draw_forecasts(
     origins, residuals = meter.errors.residuals
     one = meter.units.series(origins) == 0  # of several series the first
     for k, label in enumerate(series.targets[:MOST_TARGETS]):
-        figure = residual_figure(residuals[one, k], label, series.times[origins[one]])
+        figure = residual_figure(residuals[one, k], _named(series, 0, k), series.times[origins[one]])
         tracker.figure(f"{split}/residuals/{label}", figure, step)
     pd.DataFrame({"step": np.arange(1, H + 1), **meter.errors.by_step}).to_csv(
         tracker.run_dir / f"{split}_by_step.csv", index=False
     )
     pd.DataFrame(meter.errors.by_series).rename_axis("series").to_csv(tracker.run_dir / f"{split}_by_series.csv")
+
+
+def _named(series: Series, number: int, target: int) -> str:
+    """A target's name, with its series' where there are several."""
+    label = series.targets[target]
+    return label if len(series.ids) == 1 else f"{series.ids[number]}: {label}"
 
 
 def _without_targets(node: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from seqlab.data.forecast import ForecastData
 from seqlab.decode import Sampling, Writer, unknown
 from seqlab.engine import checkpoint
 from seqlab.engine.evaluate import evaluate
-from seqlab.engine.runtime import make_runtime
 from seqlab.forecasts import Asked, Outcome, ahead_of, check_leak
 from seqlab.models import LanguageModel
 from seqlab.schema import did_you_mean
@@ -61,7 +60,7 @@ class Run:
         tokens = () if self.pipeline is None else self.pipeline.tokens
         self.model = build.build_model({**self.config, "model": model}, self.spec, tokens)
         checkpoint.load_weights(self.model, saved["model"])
-        self.runtime = make_runtime(device, self.config["trainer"]["precision"])
+        self.runtime = build.remembered(saved, device, self.config["trainer"]["precision"])
         self.model.to(self.runtime.device).eval()
         self._scaling = saved.get("scaling")
 

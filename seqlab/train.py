@@ -37,7 +37,14 @@ def train(config: Mapping[str, Any]) -> Result:
     from seqlab.report import report
 
     build.check_config(config)
-    runtime = build.build_runtime(config)
+    resumed = None
+    if config["resume"] is not None:
+        resumed = checkpoint.load(Path(config["resume"]) / "last.pt")
+        if "trainer" not in resumed:
+            raise InputError(
+                f"{config['resume']}/last.pt holds weights alone, like a best.pt, and cannot be continued."
+            )
+    runtime = build.build_runtime(config, resumed)
     data = build.build_data(config)
     build.check_samples(config, data)
     task = build.build_task(config, data.spec, data.pipeline, getattr(data, "units", None))
@@ -54,14 +61,10 @@ def train(config: Mapping[str, Any]) -> Result:
     with runtime.autocast():  # as training will: cells are compiled here, and not on its clock
         print(summarize(model), flush=True)
 
-    resumed = None
-    if config["resume"] is None:
+    if resumed is None:
         run_dir = build.make_run_dir(config)
     else:
         run_dir = Path(config["resume"])
-        resumed = checkpoint.load(run_dir / "last.pt")
-        if "trainer" not in resumed:
-            raise InputError(f"{run_dir / 'last.pt'} holds weights alone, like a best.pt, and cannot be continued.")
         build.check_same_data(resumed, data)
     compose.save(config, run_dir / "config.yaml")
     tracker = Tracker(run_dir, resume_step=None if resumed is None else resumed["trainer"]["step"])
@@ -69,7 +72,7 @@ def train(config: Mapping[str, Any]) -> Result:
         trainer = Trainer(
             model, task, optimizer, schedule, train_loader, val_loader, build.build_settings(config),
             runtime=runtime, tracker=tracker, progress=Progress(), watch=build.build_samples(config, data, tracker),
-            run_dir=run_dir, extra=build.identity(config, data),
+            run_dir=run_dir, extra=build.identity(config, data, runtime),
         )  # fmt: skip
         if resumed is not None:
             trainer.load_state_dict(resumed)

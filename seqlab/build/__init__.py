@@ -26,6 +26,7 @@ from seqlab.build.training import (
     check_samples,
     identity,
     make_run_dir,
+    remembered,
 )
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "floor_forecasters",
     "identity",
     "make_run_dir",
+    "remembered",
     "told",
     "window_options",
 ]

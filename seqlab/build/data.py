@@ -26,7 +26,7 @@ from seqlab.build.keys import (
 from seqlab.data.arrays import ArrayData, ArrayLoader, load_generated
 from seqlab.data.batching import BucketLoader
 from seqlab.data.corpus import Corpus, load_corpus
-from seqlab.data.forecast import ForecastData, ForecastLoader, Windows, load_forecast, prepare
+from seqlab.data.forecast import ForecastData, ForecastLoader, Windows, load_forecast, unparted
 from seqlab.data.labelled import LabelledText, load_labelled
 from seqlab.data.scaling import Scaling
 from seqlab.data.synthetic import Part
@@ -71,12 +71,13 @@ def build_data(config: Config) -> Data:
 
 
 def build_forecast(config: Config, scaling: Mapping[str, Any] | None = None) -> ForecastData:
-    """Series and their windows; with ``scaling``, the state of one that has learned, by that one."""
+    """Series and their windows; with ``scaling``, the state of one that has learned: without parts, to go on from."""
     if scaling is None:
         return load_forecast(_construct_source(config), **window_options(config))
     learned = Scaling(config["data"]["scaling"])
     learned.load_state_dict(scaling)
-    return prepare(_construct_source(config).read(), **{**window_options(config), "scaling": learned})
+    node = config["data"]
+    return unparted(_construct_source(config).read(), learned, node["lookback"], node["horizon"])
 
 
 def window_options(config: Config) -> dict[str, Any]:

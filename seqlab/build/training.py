@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
@@ -21,7 +22,7 @@ from seqlab.build.keys import (
 )
 from seqlab.data.corpus import Corpus
 from seqlab.data.forecast import ForecastData
-from seqlab.engine.runtime import Runtime, make_runtime, tune_allocator, tune_products
+from seqlab.engine.runtime import Runtime, make_runtime, resolve_device, tune_allocator, tune_products
 from seqlab.engine.settings import Settings
 from seqlab.engine.tracker import Tracker
 from seqlab.samples import Samples
@@ -73,17 +74,28 @@ def check_samples(config: Config, data: Data) -> None:
         )
 
 
-def build_runtime(config: Config) -> Runtime:
-    """Device and precision, with the process itself set up: threads, the C allocator, matrix products."""
+def build_runtime(config: Config, saved: Mapping[str, Any] | None = None) -> Runtime:
+    """Device and precision, with the process itself set up: threads, the C allocator, matrix products.
+
+    Precision ``auto`` is found by timing, and may be found otherwise another day: with ``saved``, a checkpoint, it is
+    what it was, on the same kind of device.
+    """
     settings = config["runtime"]
     if settings["threads"] is not None:
         torch.set_num_threads(settings["threads"])
-    runtime = make_runtime(config["trainer"]["device"], config["trainer"]["precision"])
+    runtime = remembered(saved, config["trainer"]["device"], config["trainer"]["precision"])
     if settings["tune"] == "auto":
         tune_allocator()
         if runtime == Runtime():  # float32 on the CPU: bfloat16 products are oneDNN's already
             tune_products()
     return runtime
+
+
+def remembered(saved: Mapping[str, Any] | None, device: str, precision: str) -> Runtime:
+    """Device and precision by name; ``auto`` precision as a checkpoint remembers it."""
+    if saved is not None and precision == "auto" and resolve_device(device).type == saved.get("device"):
+        precision = saved["precision"]
+    return make_runtime(device, precision)
 
 
 def build_schedule(config: Config) -> Any:
@@ -105,7 +117,7 @@ def build_settings(config: Config) -> Settings:
     return Settings(**without(config["trainer"], RUNTIME))
 
 
-def identity(config: Config, data: Data) -> dict[str, Any]:
+def identity(config: Config, data: Data, runtime: Runtime) -> dict[str, Any]:
     """What a checkpoint carries besides weights, so that it can be used and continued from its folder alone."""
     return {
         "config": dict(config),
@@ -113,6 +125,8 @@ def identity(config: Config, data: Data) -> dict[str, Any]:
         "scaling": data.scaling.state_dict() if isinstance(data, ForecastData) else None,
         "spec": {**asdict(data.spec), "labels": list(data.spec.labels)},
         "digest": data.digest,
+        "device": runtime.device.type,
+        "precision": runtime.precision,
     }
 
 

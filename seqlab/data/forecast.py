@@ -80,6 +80,31 @@ class ForecastData:
         return windows, self.parts["val" if self.test is None else "test"]
 
 
+def unparted(series: Series, scaling: Scaling, lookback: int, horizon: int) -> ForecastData:
+    """Series to forecast beyond the end of, by a scaling that has learned elsewhere: no parts, and no windows in them.
+
+    Nothing is measured on them, so that they may be as short as one look-back; ``units`` know no spread.
+    """
+    windows = windows_over(series, scaling, np.empty(0, dtype=np.int64), lookback, horizon)
+    none = np.ones((len(series.ids), len(series.targets)))
+    units = ForecastUnits(series, scaling, horizon, none, none)
+    return ForecastData(
+        "series", windows, None, None, _spec(series, windows), "", series, scaling, units, season=1, parts={}
+    )
+
+
+def _spec(series: Series, windows: Windows) -> DataSpec:
+    """The sizes that a model takes from windows of series."""
+    return DataSpec(
+        "forecasting",
+        num_outputs=len(series.targets),
+        labels=series.targets,
+        num_features=windows.inputs.shape[1],
+        horizon=windows.horizon,
+        num_future=windows.num_future,
+    )
+
+
 def load_forecast(
     source: Source,
     *,
@@ -158,14 +183,7 @@ def prepare(
         train=windows["train"],
         val=windows.get("val"),
         test=windows.get("test"),
-        spec=DataSpec(
-            "forecasting",
-            num_outputs=len(series.targets),
-            labels=series.targets,
-            num_features=shared.inputs.shape[1],
-            horizon=horizon,
-            num_future=shared.num_future,
-        ),
+        spec=_spec(series, shared),
         digest=digest,
         series=series,
         scaling=fitted,

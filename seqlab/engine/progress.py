@@ -78,5 +78,7 @@ def _clock(seconds: float) -> str:
 
 
 def readable(value: float) -> str:
-    """A metric with four decimals, or with four digits where those would say nothing: ``0.9000``, ``0.0001711``."""
-    return f"{value:.4f}" if value == 0 or abs(value) >= 0.01 else f"{value:.4g}"
+    """A metric with four decimals, or four digits where those say nothing: ``0.9000``, ``0.0001711``, ``4.5e+13``."""
+    if value == 0 or 0.01 <= abs(value) < 1e7:
+        return f"{value:.4f}"
+    return f"{value:.4g}"

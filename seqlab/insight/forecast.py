@@ -136,7 +136,9 @@ def error_by_step_figure(by_name: Mapping[str, np.ndarray], metric: str) -> Figu
     if horizon == 1:
         _draw_bars(axes, {name: means[name] for name in curves}, model, metric)
         return figure
-    top = OFF_SCALE * np.nanmax(curves[model])
+    best = min((float(np.nanmax(errors)) for name, errors in curves.items() if name != model), default=0.0)
+    top = OFF_SCALE * float(np.nanmax(curves[model]))
+    top = 1.1 * best if top < best < 10 * top else top  # one floor at least is to be seen, unless it is hopeless
     highest = max(float(np.nanmax(errors)) for errors in curves.values())
     for name, errors in curves.items():
         said = f"{_plain(name)}  {_number(means[name])}" + (" (off the scale)" if np.nanmin(errors) > top else "")

@@ -25,12 +25,12 @@ _COUNTED = {
     "crps": "measured",
     "scaled_crps": "varying",
     "coverage": "measured",
-    "width": "varying",
+    "scaled_width": "varying",
 }
 """What each metric is a mean over: the measured values; of these the ones that are not zero, those of series that
 change from one season to the next, or those of series that vary at all in training."""
 _ROOTS = {"mse": "rmse", "scaled_mse": "scaled_rmse"}
-_DISTRIBUTION = ("pinball", "crps", "scaled_crps", "coverage", "width")
+_DISTRIBUTION = ("pinball", "crps", "scaled_crps", "coverage", "scaled_width")
 
 
 class ForecastErrors:
@@ -52,8 +52,8 @@ class ForecastErrors:
       between its neighbours (evenly spaced, all weigh alike). An approximation: it knows nothing of what lies beyond
       the outermost levels; with 19 levels from 0.05 to 0.95 it is some 4 % too large for a normal distribution.
       ``scaled_crps`` is the same in deviations.
-    - ``coverage_90``: share of truths from the 0.05 to the 0.95 quantile, bounds included; ``width_90``: mean width of
-      that interval in deviations (``nominal=0.9``).
+    - ``coverage_90``: share of truths from the 0.05 to the 0.95 quantile, bounds included (``nominal=0.9``);
+      ``scaled_width_90``: mean width of that interval in deviations.
 
     A point forecast is held against levels as the distribution that puts everything on the point: its ``crps`` is its
     ``mae`` (of levels that are symmetric about 0.5), and its intervals have no width.
@@ -152,7 +152,7 @@ class ForecastErrors:
         if self._bounds is not None:
             lower, upper = (quantiles[..., bound] for bound in self._bounds)
             self._sum("coverage", (lower <= actual) & (actual <= upper), series)  # never so of a NaN
-            self._sum("width", np.where(measured, upper - lower, 0.0), series, per_deviation)
+            self._sum("scaled_width", np.where(measured, upper - lower, 0.0), series, per_deviation)
 
     def _sum(self, name: str, values: np.ndarray, series: np.ndarray, weights: np.ndarray | None = None) -> None:
         tally = self._sums.setdefault(name, _Tally(self.units.deviation.shape, values.shape[1]))
@@ -205,7 +205,7 @@ class ForecastErrors:
         return found
 
     def _public(self, name: str) -> str:
-        return f"{name}_{100 * (self.nominal or 0):g}" if name in ("coverage", "width") else name
+        return f"{name}_{100 * (self.nominal or 0):g}" if name in ("coverage", "scaled_width") else name
 
 
 class _Tally:

@@ -49,7 +49,7 @@ def by_hand(panel, origins, point, quantiles, chosen=lambda b, h, k: True):
                     "crps": crps,
                     "scaled_crps": crps / deviation,
                     "coverage_90": float(qs[0] <= a <= qs[4]),
-                    "width_90": (qs[4] - qs[0]) / deviation,
+                    "scaled_width_90": (qs[4] - qs[0]) / deviation,
                 }
                 if a != 0:
                     one["mape"] = 100 * abs(a - f) / abs(a)
@@ -125,7 +125,7 @@ def test_19_levels_overrate_the_crps_of_a_normal_distribution_by_some_four_per_c
     found = measured(make_panel(truths, [0], 1), np.arange(4000), np.zeros((4000, 1, 1)), quantiles, levels).compute()
     assert found["crps"] * math.sqrt(math.pi) == pytest.approx(1.04, abs=0.01)
     assert found["coverage_90"] == pytest.approx(0.9, abs=1e-3)
-    assert found["width_90"] == pytest.approx(2 * norm.ppf(0.95), rel=1e-2)
+    assert found["scaled_width_90"] == pytest.approx(2 * norm.ppf(0.95), rel=1e-2)
 
 
 def test_a_point_held_against_levels_has_its_absolute_error_as_crps_and_covers_nothing(panel):
@@ -134,7 +134,7 @@ def test_a_point_held_against_levels_has_its_absolute_error_as_crps_and_covers_n
     found = measured(panel, ORIGINS, point, None, levels).compute()
     assert found["crps"] == pytest.approx(found["mae"])
     assert found["pinball"] == pytest.approx(found["mae"] / 2)
-    assert (found["coverage_90"], found["width_90"]) == (0.0, 0.0)
+    assert (found["coverage_90"], found["scaled_width_90"]) == (0.0, 0.0)
 
 
 def test_the_bounds_of_an_interval_belong_to_it(make_panel):
@@ -147,7 +147,7 @@ def test_the_bounds_of_an_interval_belong_to_it(make_panel):
 def test_without_levels_no_distribution_is_measured(panel):
     point, _ = forecasts(panel)
     errors = measured(panel, ORIGINS, point, None, ())
-    assert not {"pinball", "crps", "coverage_90", "width_90"} & errors.compute().keys()
+    assert not {"pinball", "crps", "coverage_90", "scaled_width_90"} & errors.compute().keys()
     assert {"0", "1"} == {name.split("/")[1] for name in errors.by_series["mae"]}
 
 
@@ -212,6 +212,6 @@ def test_levels_that_cannot_be_measured_are_refused(panel, levels, nominal, says
 def test_other_intervals_are_named_after_what_they_should_cover(panel):
     point, quantiles = forecasts(panel, levels=(0.1, 0.5, 0.9))
     found = measured(panel, ORIGINS, point, quantiles, (0.1, 0.5, 0.9), nominal=0.8).compute()
-    assert {"coverage_80", "width_80"} <= found.keys()
+    assert {"coverage_80", "scaled_width_80"} <= found.keys()
     found = measured(panel, ORIGINS, point, quantiles, (0.1, 0.5, 0.9), nominal=None).compute()
-    assert not any(name.startswith(("coverage", "width")) for name in found)
+    assert not any(name.startswith(("coverage", "scaled_width")) for name in found)
