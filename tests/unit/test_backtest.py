@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 from seqlab import build
 from seqlab import compose as ours
 from seqlab.backtest import Backtest, backtest, cut
+from seqlab.engine.interrupt import Interrupted
+from seqlab.engine.trainer import Trainer
 from seqlab.errors import InputError
 from seqlab.run import Run
 from seqlab.train import train
@@ -190,6 +192,27 @@ def test_trained_anew_before_each_fold_on_all_before_it(tmp_path, monkeypatch):
     pd.testing.assert_frame_equal(backtest(run, 2, refit=True).table, found.table)
     with pytest.raises(InputError, match=r"holds a fold of another backtest: remove .*backtest and begin anew"):
         backtest(run, 1, refit=True)
+
+
+def test_a_backtest_that_is_cut_off_says_so_and_goes_on(tmp_path, monkeypatch):
+    run = learn(tmp_path / "run", "data.targets=[demand]")
+    real = Trainer.train_step
+
+    def cut_off(self: Trainer, batches: Any) -> None:
+        real(self, batches)
+        if self.state.step == 1:
+            raise Interrupted("SIGINT")
+
+    monkeypatch.setattr(Trainer, "train_step", cut_off)
+    with pytest.raises(SystemExit, match="130"):
+        backtest(run, 2, refit=True)
+    assert not (run.path / "backtest" / "fold-1" / "summary.json").exists()
+    monkeypatch.setattr(Trainer, "train_step", real)
+    with pytest.raises(InputError, match="holds a fold of another backtest"):
+        backtest(run, 1, refit=True)
+    found = backtest(run, 2, refit=True)
+    whole = backtest(learn(tmp_path / "other", "data.targets=[demand]"), 2, refit=True)
+    pd.testing.assert_frame_equal(found.table, whole.table)
 
 
 def _rescaled(run: Run, again: Run, mse: float) -> float:

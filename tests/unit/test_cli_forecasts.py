@@ -16,6 +16,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from typer.testing import CliRunner
 
+from seqlab import build
 from seqlab import compose as ours
 from seqlab.cli import app
 from seqlab.errors import InputError
@@ -173,7 +174,7 @@ def test_plans_are_asked_for(invoke, planned, home):
     assert "planned for plan, and the data end before: say it of the 6 rows" in refused(invoke("predict", planned))
     (home / "short.csv").write_text("date,plan\n2020-01-09 08:00:00,3\n")
     assert "says nothing of" in refused(invoke("predict", planned, "--plans", "short.csv"))
-    assert "none.csv cannot be read" in refused(invoke("predict", planned, "--plans", "none.csv"))
+    assert "cannot read" in refused(invoke("predict", planned, "--plans", "none.csv"))
     assert "none.csv" in refused(invoke("predict", planned, "--path", "none.csv"))
 
 
@@ -217,3 +218,28 @@ def test_a_leak_is_one_sentence(invoke, run_dir, monkeypatch):
     prepare = forecasts.prepare
     monkeypatch.setattr(forecasts, "prepare", shifted)
     assert "There is a leak" in refused(invoke("leaktest", run_dir))
+
+
+def test_another_file_need_hold_no_more_than_a_window(planned, home):
+    table = pd.read_csv(home / "own.csv")
+    table[-26:].to_csv(home / "late.csv", index=False)
+    whole, short = (Run(planned, "cpu").forecast(None, path, home / "plans.csv") for path in (None, home / "late.csv"))
+    np.testing.assert_array_equal(short.times, whole.times)
+    np.testing.assert_allclose(short.point, whole.point, rtol=1e-5)
+    table[-20:].to_csv(home / "too_late.csv", index=False)
+    with pytest.raises(InputError, match=r"a forecast reads 24 rows, but there are 20"):
+        Run(planned, "cpu").forecast(None, home / "too_late.csv", home / "plans.csv")
+
+
+def test_a_picture_of_no_kind_is_refused_before_anything_is_written(run_dir, tmp_path):
+    told = CliRunner().invoke(app, ["predict", str(run_dir), "--csv", str(tmp_path / "a.csv"), "--plot", "a.xyz"])
+    assert "names no kind of picture" in str(told.exception)
+    assert not (tmp_path / "a.csv").exists()
+
+
+def test_precision_is_what_it_was(run_dir):
+    summary = json.loads((run_dir / "summary.json").read_text())
+    assert Run(run_dir, "cpu").runtime.precision == summary["precision"]
+    saved = {"device": "cpu", "precision": "fp32"}
+    assert build.remembered(saved, "cpu", "auto").precision == "fp32"
+    assert build.remembered({**saved, "precision": "bf16"}, "cpu", "fp32").precision == "fp32"

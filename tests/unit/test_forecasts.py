@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from seqlab import forecasts
 from seqlab.data.calendar import features
-from seqlab.data.forecast import Scaling, Windows, origin_windows, prepare
+from seqlab.data.forecast import Scaling, Windows, prepare
 from seqlab.data.series import Series
 from seqlab.engine.runtime import Runtime
 from seqlab.forecasts import Asked, Outcome, ahead_of, check_leak, intervals
@@ -127,7 +127,9 @@ def test_beyond_the_end_is_what_would_be_said_there_if_the_data_went_on(scaling,
     teller = asked(data, loss)
     found = ahead_of(teller, data, {**SOURCE, "calendar": calendar})
     known = prepare(longer, **{**OPTIONS, "scaling": data.scaling, "split": [60, 20, 25]})
-    ((_, point, quantiles),) = teller.forecasts(origin_windows(known, [100]), known.units, teller.task.levels)
+    ((_, point, quantiles),) = teller.forecasts(
+        replace(known.train, origins=np.array([100])), known.units, teller.task.levels
+    )
     np.testing.assert_array_equal(found.point, point)
     assert (found.quantiles is None) == (loss == "mse")
     if quantiles is not None:
@@ -175,7 +177,7 @@ def test_what_is_planned_is_read_from_a_file(tmp_path):
     table.to_csv(tmp_path / "plans.csv", index=False)
     found = ahead_of(teller, data, source, plans=tmp_path / "plans.csv")
     known = prepare(longer, **{**OPTIONS, "scaling": data.scaling, "split": [60, 20, 25]})
-    ((_, point, _),) = teller.forecasts(origin_windows(known, [100]), known.units, ())
+    ((_, point, _),) = teller.forecasts(replace(known.train, origins=np.array([100])), known.units, ())
     np.testing.assert_allclose(found.point, point, rtol=1e-6)
     table["x"] += 1
     table.to_csv(tmp_path / "others.csv", index=False)
@@ -301,3 +303,12 @@ def test_units_that_know_what_came_are_found(monkeypatch):
     monkeypatch.setattr(type(data.units), "original", late)
     with pytest.raises(InputError, match="leak: the forecast from"):
         check_leak(asked(data), data, options)
+
+
+def test_a_future_of_zeros_is_changed_as_well():
+    series = make_series(120)
+    values = series.values.copy()
+    values[80:] = 0
+    data = prepare(replace(series, values=values), **OPTIONS)
+    found = check_leak(asked(data), data, OPTIONS)
+    assert found["rows_changed"] == 120 - (data.last[1].starts[0] + data.last[1].stops[0]) // 2
