@@ -193,26 +193,6 @@ def prepare(
     )
 
 
-def origin_windows(data: ForecastData, origins: np.ndarray) -> Windows:
-    """Windows of any origins ``(W,)`` that have their look-back and horizon within one series, whatever the part.
-
-    Raises:
-        InputError: an origin that has not.
-    """
-    origins = np.asarray(origins, dtype=np.int64)
-    number = data.units.series(origins)
-    first = data.series.starts[number] + data.scaling.lost + data.train.lookback
-    last = data.series.stops[number] - data.train.horizon
-    if (outside := (origins < first) | (origins > last)).any():
-        place = int(outside.argmax())
-        raise InputError(
-            f"no forecast can be held against the data from row {origins[place]} on: with "
-            f"data.lookback={data.train.lookback} and data.horizon={data.train.horizon}, rows {first[place]} to "
-            f"{last[place]} can be the first of one."
-        )
-    return replace(data.train, origins=origins)
-
-
 def _origins(part: Slice, lookback: int, horizon: int, lost: int) -> list[np.ndarray]:
     """Origins of all windows of a part, series by series."""
     starts = part.series.starts
@@ -224,7 +204,11 @@ def _origins(part: Slice, lookback: int, horizon: int, lost: int) -> list[np.nda
     empty = sum(len(origins) == 0 for origins in found)
     if empty < len(found):
         if empty:
-            log.warning("%d of %d series are too short for a %s window", empty, len(found), PART_NAMES[part.part])
+            name = part.series.ids[next(number for number, origins in enumerate(found) if not len(origins))]
+            which = f"'{name}'" if empty == 1 else f"the first is '{name}'"
+            log.warning(
+                "%d of %d series are too short for a %s window: %s", empty, len(found), PART_NAMES[part.part], which
+            )
         return found
     rows = int((part.stops - part.starts).max())
     has = f"the {PART_NAMES[part.part]} part has {rows}" + (" at most" if len(found) > 1 else "")

@@ -31,7 +31,8 @@ def parts(series: Series, split: Sequence[float | int | str]) -> dict[PartName, 
     if len(split) == 2 and all(isinstance(entry, str) for entry in split):
         bounds, names = _by_date(series, split), _PARTS
     elif len(split) == 3 and all(isinstance(entry, (int, float)) and not isinstance(entry, bool) for entry in split):
-        bounds, names = _by_number(series, split), tuple(n for n, size in zip(_PARTS, split, strict=True) if size)
+        bounds = _by_number(series, split)
+        names = ("train", *(name for name, size in zip(_PARTS[1:], split[1:], strict=True) if size))
         if names == ("train",):
             raise InputError(f"data.split={split} leaves nothing to measure on: give validation or test some rows.")
     else:
@@ -52,8 +53,8 @@ def parts(series: Series, split: Sequence[float | int | str]) -> dict[PartName, 
 
 def _by_number(series: Series, split: list) -> np.ndarray:
     """``(4, S)``: where the parts begin, and the last ends."""
-    if min(split) < 0:
-        raise InputError(f"data.split={split} must not be negative anywhere.")
+    if not all(0 <= entry < math.inf for entry in split):
+        raise InputError(f"data.split={split} must not be negative, infinite or nan anywhere.")
     sizes = series.stops - series.starts
     if any(isinstance(entry, float) for entry in split):
         if (total := math.fsum(split)) > 1 + 1e-9:

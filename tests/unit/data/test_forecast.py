@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqlab.data.forecast import ForecastLoader, load_forecast, origin_windows, prepare
+from seqlab.data.forecast import ForecastLoader, load_forecast, prepare
 from seqlab.data.series import Series
 from seqlab.types import DataSpec, InputError
 
@@ -169,7 +169,7 @@ def test_no_window_reads_what_comes_at_or_after_its_origin(case, sizes, draw):
     learned_anew = origin >= data.parts["train"].stops[number]
     case = case if learned_anew else {**case, "scaling": data.scaling}
     other = made(replace(series, values=changed), **case)
-    batches = [origin_windows(one, np.array([origin])).batch(np.array([origin])) for one in (data, other)]
+    batches = [one.train.batch(np.array([origin])) for one in (data, other)]
     np.testing.assert_array_equal(*(batch.inputs.numpy() for batch in batches))
     assert (batches[0].targets != batches[1].targets).any()
     scaled = np.random.default_rng(0).normal(size=(1, case["horizon"], 2))
@@ -213,16 +213,6 @@ def test_a_scaling_that_has_learned_is_used_as_it_is():
     other = made(make_series(100, seed=1), scaling=data.scaling)
     assert other.scaling is data.scaling
     np.testing.assert_array_equal(other.train.inputs, data.scaling.transform(make_series(100, seed=1)))
-
-
-def test_any_origin_can_be_asked_for():
-    data = made(make_series(40, 50))
-    windows = origin_windows(data, [12, 35, 52, 85])
-    batch = windows.batch(windows.origins)
-    np.testing.assert_array_equal(batch.inputs[2].numpy(), data.train.inputs[40:52])
-    for origin, first, last in ((11, 12, 35), (36, 12, 35), (45, 52, 85), (86, 52, 85)):
-        with pytest.raises(InputError, match=f"from row {origin} on: .* rows {first} to {last} can be the first"):
-            origin_windows(data, [12, origin])
 
 
 class Made:
@@ -289,6 +279,8 @@ def test_what_cannot_be_is_refused_with_numbers(options, says):
 def test_series_too_short_for_a_window_are_told_of(caplog):
     data = made(make_series(100, 20))
     assert set(data.units.series(data.train.origins)) == {0}
-    assert "1 of 2 series are too short for a training window" in caplog.text
+    assert "1 of 2 series are too short for a training window: 's1'" in caplog.text
+    made(make_series(100, 20, 20))
+    assert "2 of 3 series are too short for a training window: the first is 's1'" in caplog.text
     with pytest.raises(InputError, match="needs 65 rows, the training part has 60 at most"):
         made(make_series(100, 20), lookback=60)

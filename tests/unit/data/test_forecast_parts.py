@@ -73,6 +73,11 @@ def test_a_third_nothing_means_no_test_part(split):
     assert list(parts(make_series(144), split)) == ["train", "val"]
 
 
+@pytest.mark.parametrize("split", [[100, 0, 44], [0.7, 0, 0.3]])
+def test_a_second_nothing_means_no_validation_part(split):
+    assert list(parts(make_series(144), split)) == ["train", "test"]
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.integers(20, 90), min_size=1, max_size=4),
@@ -107,11 +112,14 @@ def test_parts_follow_one_another_within_each_series(sizes, split):
         ([0.7, 0.2, 0.2], r"adds up to 1.1: fractions of .* may add up to 1 at most"),
         ([0.9, 5, 0.05], "adds up to 5.95"),
         ([100, 40, 5], "asks for 145 rows, but there are 144: ask for fewer"),
-        ([0.8, 0, 0.2], "leaves the validation part without rows"),
+        ([0.8, 0.001, 0.199], "leaves the validation part without rows"),
         ([0, 0.8, 0.2], "leaves the training part without rows"),
         ([0.8, 0.199, 0.001], "leaves the test part without rows"),
-        ([100, 0, 44], "leaves the validation part without rows"),
+        ([0, 100, 44], "leaves the training part without rows"),
+        ([144, 0, 0], "leaves nothing to measure on"),
         ([0.8, -0.1, 0.2], "must not be negative"),
+        ([float("nan"), 0.5, 0.5], r"data.split=\[nan, 0.5, 0.5\] must not be negative, infinite or nan anywhere"),
+        ([0.5, float("inf"), 0.5], "must not be negative, infinite or nan anywhere"),
         ([0.8, 0.2], "must be three fractions"),
         ([True, 1, 1], "must be three fractions"),
         (["1956-01"], "must be three fractions"),
