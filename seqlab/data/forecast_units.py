@@ -9,6 +9,8 @@ from seqlab.data.scaling import Scaling
 from seqlab.data.series import Series, Slice
 from seqlab.types import InputError
 
+_ROUNDING = 1e-6  # of the standard deviation: smaller seasonal differences are those of rounded numbers
+
 
 class ForecastUnits:
     """``seqlab.types.Units`` of series: leads scaled forecasts back, and knows what came to pass.
@@ -62,8 +64,8 @@ def spread(train: Slice, season: int) -> tuple[np.ndarray, np.ndarray]:
     """How far values lie apart in the training part, of what was measured: two ``(S, K)``, float64.
 
     The first is the standard deviation (of the population, as scikit-learn's ``StandardScaler``), the second the mean
-    absolute difference to the value one season before, the scale of MASE (Hyndman and Koehler 2006). The second may
-    be 0, of data that repeat exactly.
+    absolute difference to the value one season before, the scale of MASE (Hyndman and Koehler 2006). The second is 0
+    of data that repeat exactly, but for rounding.
 
     Raises:
         InputError: a target that never changes, or nothing that is one season apart.
@@ -89,4 +91,4 @@ def spread(train: Slice, season: int) -> tuple[np.ndarray, np.ndarray]:
                     f"has none in its {stop - start} rows: shorten the season, or lengthen the part."
                 )
             deviation[number, target], seasonal[number, target] = measured.std(), np.nanmean(apart)
-    return deviation, seasonal
+    return deviation, np.where(seasonal <= _ROUNDING * deviation, 0.0, seasonal)

@@ -102,6 +102,14 @@ def test_what_repeats_exactly_has_no_seasonal_difference():
     assert (spread(train_of(series), 2)[1] == 0).all()
 
 
+def test_what_repeats_but_for_rounding_has_none_either():
+    series = make_series()
+    series.values[:] = np.sin(np.arange(40) * np.pi / 2)[:, None]  # sin(pi) is 1e-16
+    deviation, seasonal = spread(train_of(series), 4)
+    assert (deviation > 0.5).all()
+    assert (seasonal == 0).all()
+
+
 def test_a_target_that_never_changes_is_refused():
     series = make_series()
     series.values[20:32, 1] = 3
