@@ -18,6 +18,7 @@ _LEARNED = ("standard", "minmax", "robust")
 _STEPS = (*_LEARNED, "log", "diff", "seasonal_diff")
 _BLOCK = 1 << 20  # values that are held in float64 at a time
 _FLAT = 1e-7  # of the largest value: a smaller spread is rounding, for float32 tells apart 6e-8
+_COARSE = 30  # times the spacing of float32: differences that deviate less are in good part rounding
 
 Step = str | Mapping[str, Any]
 
@@ -45,7 +46,7 @@ class Scaling:
     Statistics are float64, ``(S, C)`` for ``S`` series of ``C = K + O`` columns, and come from the rows of the
     training part alone. What is known beforehand (``Series.known``) is standardised over the training rows of all
     series together, so that what differs only between series is told apart; a column that never changes there stays
-    as it is.
+    as it is. A past column that never changes in the training part is left on its own scale, about 0.
 
     Args:
         steps: their names in order, such as ``["log", {"seasonal_diff": 12}, "standard"]``; none leaves values alone.
@@ -79,7 +80,8 @@ class Scaling:
         """Learn from the training part, and answer this very object.
 
         Raises:
-            InputError: another part; a column without spread; fewer rows than differences take; ``log`` of 0 or less.
+            InputError: another part; a target without spread, or with differences that float32 has rounded away; fewer
+                rows than differences take; ``log`` of 0 or less.
         """
         if part.part != "train":
             raise InputError(
@@ -201,7 +203,10 @@ class Scaling:
     ) -> np.ndarray:
         """Rows ``start + lost`` to ``stop`` of some columns of one series, scaled: ``(rows - lost, columns)``."""
         values = series.values[start:stop, columns].astype(np.float64)
-        size = np.abs(values).max(axis=0)  # of the numbers that rounding was relative to
+        size = np.abs(values).max(axis=0)  # of the numbers that rounding was relative to, in the units of each step
+        target = np.arange(len(self._columns))[columns] < len(series.targets)
+        # Numbers that were rounded end in any multiple of the spacing; whole numbers, say, were not.
+        rounded = target & ((values % (2 * _spacing(size))) != 0).any(axis=0) if learn and self.lost else None
         for step, found in zip(self._chain, self._learned, strict=True):
             if step.name == "log" and (values <= 0).any():
                 place, column = (int(index) for index in np.argwhere(values <= 0)[0])
@@ -213,7 +218,11 @@ class Scaling:
                 )
             if found is not None and learn:
                 center, scale = _statistics(step.name, values)
-                if (flat := scale <= _FLAT * size).any():
+                flat = scale <= _FLAT * size
+                still = flat & ~target & (values.std(axis=0) <= _FLAT * size)
+                scale[still] = 1.0  # what never changes and is not forecast does no harm
+                if (flat & ~still).any():
+                    flat &= ~still
                     column = int(flat.argmax())
                     raise InputError(
                         f"data.scaling: {self._columns[columns][column]}{of_series(self._ids[number])} never changes "
@@ -222,9 +231,21 @@ class Scaling:
                         "choose other steps."
                     )
                 found[0][number, columns], found[1][number, columns] = center, scale
+            if found is not None:
+                size = size / found[1][number, columns]
+            elif not step.lag:  # log: rounding becomes relative to the values
+                size = size / np.abs(values).max(axis=0)
             values = _forward(step, values, None if found is None else [part[number, columns] for part in found])
-            if not step.lag:
-                size = np.abs(values).max(axis=0, initial=1.0 if step.name == "log" else 0.0)
+            if step.lag and rounded is not None:
+                deviation = values.std(axis=0)
+                if (lost := rounded & (deviation > 0) & (deviation < _COARSE * _spacing(size))).any():
+                    column = int(lost.argmax())
+                    level = np.abs(series.values[start:stop, columns][:, column]).max()
+                    raise InputError(
+                        f"data.scaling: the differences of {self._columns[columns][column]}"
+                        f"{of_series(self._ids[number])} vary too little for the seven digits that are kept of its "
+                        f"level {level:.3g}: subtract a constant from the column first, or take {step.name} out."
+                    )
         return values
 
     def _check(self, series: Series) -> None:
@@ -263,6 +284,11 @@ def _forward(step: _Step, values: np.ndarray, statistics: Any) -> np.ndarray:
     if step.lag:
         return values[..., step.lag :, :] - values[..., : -step.lag, :]
     return np.log(values)
+
+
+def _spacing(size: np.ndarray) -> np.ndarray:
+    """Between neighbouring float32 numbers of that size, as float64."""
+    return np.spacing(size.astype(np.float32)).astype(np.float64)
 
 
 def _statistics(name: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -226,6 +226,38 @@ def test_rounding_is_no_spread():
     wave = 1000 + np.sin(np.arange(100) * 2 * np.pi / 10)  # repeats exactly, but for rounding
     with pytest.raises(InputError, match="a never changes in the training part"):
         Scaling([{"seasonal_diff": 10}, "standard"]).fit(train_of(make_series(wave), 80))
+    wave += 1e-4 * np.random.default_rng(0).normal(size=100)
+    with pytest.raises(InputError, match=r"the differences of a vary too little for the seven digits .* level 1e\+03:"):
+        Scaling([{"seasonal_diff": 10}, "standard"]).fit(train_of(make_series(wave), 80))
+
+
+COUNTER = 4_000_000 + np.cumsum(1 + np.random.default_rng(0).uniform(-0.5, 0.5, 400))
+
+
+@pytest.mark.parametrize(
+    "chain", [["diff"], ["diff", "standard"], ["standard", "diff"], ["log", "diff", "robust"], [{"seasonal_diff": 3}]]
+)
+def test_differences_that_rounding_has_taken_are_refused(chain):
+    with pytest.raises(
+        InputError, match=r"differences of a vary too little .* of its level 4.*e\+06: subtract a const"
+    ):
+        Scaling(chain).fit(train_of(make_series(COUNTER), 300))
+    for kept in (COUNTER - 3_999_000, 4_000_000 + 1000 * (COUNTER - 4_000_000)):
+        Scaling(chain).fit(train_of(make_series(kept), 300))
+    Scaling(["diff", "standard"]).fit(train_of(make_series(np.rint(COUNTER)), 300))  # whole numbers are not rounded
+    Scaling(["standard"]).fit(train_of(make_series(COUNTER), 300))
+    both = np.stack([np.random.default_rng(0).uniform(1, 2, 400), COUNTER], axis=1)
+    Scaling(chain).fit(train_of(make_series(both, targets=1), 300))  # the past may be rounded
+
+
+@pytest.mark.parametrize("name", ["standard", "minmax", "robust"])
+def test_a_past_column_that_never_changes_is_left_on_its_scale(name):
+    values = np.stack([positive(40)[:, 0], np.full(40, 0.1)], axis=1)
+    values[35:, 1] = 3.1
+    found = Scaling([name]).fit(train_of(make_series(values, targets=1), 30)).transform(make_series(values, targets=1))
+    np.testing.assert_allclose(found[:, 1], [0] * 35 + [3] * 5, atol=1e-6)
+    with pytest.raises(InputError, match=r"b never changes in .*the training part"):
+        Scaling([name]).fit(train_of(make_series(values), 30))
 
 
 def test_the_logarithm_of_nothing_is_refused_wherever_it_stands():
