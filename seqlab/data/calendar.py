@@ -106,6 +106,14 @@ def are_counts(cells: pd.Series) -> bool:
     return len(words) > 0 and bool(words.str.fullmatch(r"\d+").all()) and not words.str.len().isin((4, 8)).all()
 
 
+def have_offsets(cells: pd.Series) -> bool:
+    """Whether times say how far they are from UTC, so that reading leads them there."""
+    if isinstance(cells.dtype, pd.DatetimeTZDtype) or cells.dtype.kind == "M":
+        return isinstance(cells.dtype, pd.DatetimeTZDtype)
+    words = cells.dropna().astype(str)
+    return bool(words.str.contains(r"\d[T ]\d.*(?:[+-]\d\d(?::?\d\d)?|Z)\s*$").any())
+
+
 def read_times(cells: pd.Series, counts: bool = False) -> np.ndarray:
     """``(N,)`` datetime64[s] of ISO-like dates and times; NaT where a cell is none, or is finer than a second.
 

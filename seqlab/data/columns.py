@@ -73,23 +73,20 @@ class ColumnFile:
         return frame
 
     def pieces(self, words: Sequence[str], numbers: Sequence[str]) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
-        """The columns ``words`` as they are, and ``numbers`` as ``(rows, C)`` float32, NaN where a cell is empty.
+        """The columns ``words`` as they are, and ``numbers`` as ``(rows, C)`` float64, NaN where a cell is empty.
 
         Raises:
-            InputError: as ``head``; a line of too many cells; a cell among the numbers that is none, or infinite.
+            InputError: as ``head``; a line of too many cells; a cell among the numbers that is none, or that is
+                infinite as float32.
         """
         done = 0
         for frame in self._frames(words, numbers):
             try:
-                with np.errstate(over="ignore"):  # what is beyond float32 is infinite, and is told below
-                    found = frame[list(numbers)].to_numpy(np.float32, na_value=np.nan)
-                found = np.ascontiguousarray(
-                    found
-                )  # a frame keeps columns; rows one after the other join without a copy
+                found = frame[list(numbers)].to_numpy(np.float64, na_value=np.nan)
             except (ValueError, TypeError):
                 raise self._no_number(frame, numbers, done) from None
-            if np.isinf(found).any():
-                row, column = (int(index[0]) for index in np.nonzero(np.isinf(found)))
+            if (large := np.abs(found) > np.finfo(np.float32).max).any():
+                row, column = (int(index[0]) for index in np.nonzero(large))
                 raise InputError(
                     f"{self.path}, {self.place(done + row)}: '{numbers[column]}' is infinite, or too large for a float "
                     "of 32 bits: mend or empty the cell."
@@ -132,7 +129,7 @@ class ColumnFile:
             names = self._header()
             # All columns are read, if only as text: pandas would not notice a cell too many in a choice of them.
             options = self._options(names, words)
-            options["dtype"] = {name: "float32" if name in numbers else "str" for name in names}
+            options["dtype"] = {name: "float64" if name in numbers else "str" for name in names}
             done = 0
             with pd.read_csv(self.path, **options, chunksize=ROWS) as reader:
                 while True:
@@ -234,9 +231,30 @@ class ColumnFile:
             raise InputError(f"{self.path} is not a Parquet file ({str(error).splitlines()[0]}).") from error
 
 
+class Facts:
+    """What is true of columns as the file has them, in float64: learned piece by piece.
+
+    Attributes:
+        low: ``(C,)`` the least number, NaN where there is none.
+        high: ``(C,)`` the greatest.
+        exact: ``(C,)`` bool: float32 holds them as they are.
+    """
+
+    def __init__(self, columns: int) -> None:
+        self.low, self.high = np.full((2, columns), np.nan)
+        self.exact = np.ones(columns, bool)
+
+    def add(self, found: np.ndarray, kept: np.ndarray) -> None:
+        """Rows ``(R, C)``, and the same as float32."""
+        # fmin and fmax pass over what is missing.
+        self.low = np.fmin(self.low, np.fmin.reduce(found, axis=0, initial=np.nan))
+        self.high = np.fmax(self.high, np.fmax.reduce(found, axis=0, initial=np.nan))
+        self.exact &= ((kept == found) | np.isnan(found)).all(axis=0)
+
+
 @contextmanager
 def _strict() -> Iterator[None]:
-    """Cells beyond the header are an error; a number beyond float32 is infinite without a word, and told later."""
-    with warnings.catch_warnings(), np.errstate(over="ignore"):
+    """Cells beyond the header are an error."""
+    with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         yield

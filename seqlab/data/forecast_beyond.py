@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pandas.tseries.frequencies import to_offset
 
-from seqlab.data.calendar import are_counts, read_times
+from seqlab.data.calendar import are_counts, continue_times, have_offsets, read_times
+from seqlab.data.columns import ColumnFile
 from seqlab.data.forecast import ForecastData
 from seqlab.data.forecast_parts import of_series
 from seqlab.data.forecast_units import ForecastUnits
 from seqlab.data.forecast_windows import Windows, windows_over
+from seqlab.data.regular import brief
 from seqlab.data.series import Series
-from seqlab.schema import did_you_mean
 from seqlab.types import InputError
 
 
@@ -99,12 +99,7 @@ def extended(series: Series, values: np.ndarray, known: np.ndarray | None = None
 
 def upcoming(series: Series, steps: int) -> np.ndarray:
     """``(S, steps)`` datetime64[s]: how the clock of each series goes on behind its last row."""
-    offset = to_offset(series.freq)
-    times = [
-        pd.date_range(pd.Timestamp(series.times[stop - 1]) + offset, periods=steps, freq=offset).values
-        for stop in series.stops
-    ]
-    return np.stack(times).astype("datetime64[s]")
+    return np.stack([continue_times(series.times[stop - 1], series.freq, steps) for stop in series.stops])
 
 
 def _tail(series: Series, rows: int) -> Series:
@@ -138,7 +133,7 @@ def read_plans(
     """What a file says of rows to come: ``(S, H, C)`` float32, unscaled. Its other rows are passed over.
 
     Args:
-        path: a ``.csv``, plain or compressed, with the columns below.
+        path: a file as ``SeriesFile`` reads them, with the columns below.
         times: ``(S, H)`` datetime64[s]: of which rows.
         ids: the ``S`` series.
         names: the ``C`` columns.
@@ -146,29 +141,48 @@ def read_plans(
         id_column: the same; None where there is a single series.
 
     Raises:
-        InputError: no such file or column, a time that is not there, a cell that is no number.
+        InputError: no such file or column, a cell that is no number; a time that is not there, or twice.
     """
-    columns = [time_column, *([] if id_column is None else [id_column]), *names]
-    try:
-        table = pd.read_csv(path, dtype=str)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as a table of what is planned: {error}.") from error
-    for name in columns:
-        if name not in table:
-            raise InputError(f"{path} has no column '{name}'{did_you_mean(name, tuple(table))}")
-    known = read_times(table[time_column], are_counts(table[time_column]))
+    file, words = ColumnFile(Path(path)), [time_column, *([] if id_column is None else [id_column])]
+    head = file.head()
+    for name in (*words, *names):
+        file.column(name, list(head.columns))
+    pieces = list(file.pieces(words, names))
+    table = pd.concat([words for words, _ in pieces], ignore_index=True)
+    numbers = np.concatenate([found for _, found in pieces]).astype(np.float32)
+    known = _times_of(table[time_column], times)
+    zone = " UTC" if have_offsets(table[time_column]) else ""
     found = np.empty((*times.shape, len(names)), dtype=np.float32)
     for number, each in enumerate(ids):
-        own = slice(None) if id_column is None else (table[id_column] == each).to_numpy()
-        rows = pd.Series(np.arange(len(table))[own], index=known[own])
-        rows = rows[~rows.index.duplicated()].reindex(times[number])
-        if (absent := rows.isna()).any():
-            raise InputError(f"{path} says nothing of {rows.index[absent][0]}{of_series(each)}: add that row.")
-        cells = table.iloc[rows.to_numpy(dtype=np.int64)][list(names)]
-        numbers = cells.apply(pd.to_numeric, errors="coerce")
-        if numbers.isna().to_numpy().any():
-            column = str(numbers.columns[numbers.isna().any()][0])
-            time = times[number][int(numbers[column].isna().argmax())]
-            raise InputError(f"{path} has no number for {column} at {time}{of_series(each)}: fill it in.")
-        found[number] = numbers.to_numpy(dtype=np.float32)
+        own = np.isin(known, times[number])
+        if id_column is not None:
+            own &= (table[id_column].notna() & (table[id_column].astype(str) == each)).to_numpy()
+        rows = pd.Series(np.flatnonzero(own), index=known[own])
+        if (again := rows.index.duplicated()).any():
+            row = int(rows[again].iloc[0])
+            raise InputError(
+                f"{path}, {file.place(row)}, speaks of {brief(known[row])}{zone}{of_series(each)} once more: delete "
+                "one of the rows."
+            )
+        if (absent := ~np.isin(times[number], known[own])).any():
+            raise InputError(
+                f"{path} says nothing of {brief(times[number][absent][0])}{zone}{of_series(each)}: add that row."
+            )
+        found[number] = numbers[rows.loc[times[number]].to_numpy()]
+        if (empty := np.isnan(found[number])).any():
+            step, column = (int(index[0]) for index in np.nonzero(empty))
+            raise InputError(
+                f"{path} has no number for {names[column]} at {brief(times[number][step])}{zone}{of_series(each)}: "
+                "fill it in."
+            )
+    return found
+
+
+def _times_of(cells: pd.Series, times: np.ndarray) -> np.ndarray:
+    """``(N,)`` datetime64[s], read as the data's own are: four digits are a year, unless they count ``times``."""
+    counts = are_counts(cells)
+    found = read_times(cells, counts)
+    if not counts and not np.isin(found, times).any():
+        counted = read_times(cells, True)
+        return counted if np.isin(counted, times).any() else found
     return found

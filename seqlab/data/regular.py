@@ -31,6 +31,7 @@ class Rows:
         numbers: ``(N, C)`` float32, NaN where a value is missing.
         series: ``(N,)`` int64: to which of ``ids`` a row belongs.
         rows: ``(N,)`` int64: which row of the file it is; -1 where there is none.
+        zone: what messages say behind a time, where it is not as the file has it: `` UTC``.
     """
 
     path: str
@@ -41,6 +42,7 @@ class Rows:
     numbers: np.ndarray
     series: np.ndarray
     rows: np.ndarray
+    zone: str = ""
 
     def __len__(self) -> int:
         return len(self.times)
@@ -50,11 +52,15 @@ class Rows:
         """``(S,)`` int64, the row where each series begins, once they are grouped."""
         return np.searchsorted(self.series, np.arange(len(self.ids)))
 
+    def when(self, row: int) -> str:
+        """``2020-01-06``, for messages."""
+        return brief(self.times[row]) + self.zone
+
     def where(self, row: int) -> str:
         """``data.csv, line 7 (2020-01-06, series 'north')``."""
         known = self.rows[row] >= 0
         of = f", series '{self.ids[self.series[row]]}'" if len(self.ids) > 1 else ""
-        return f"{self.path}, {self.place(int(self.rows[row])) if known else 'gap'} ({brief(self.times[row])}{of})"
+        return f"{self.path}, {self.place(int(self.rows[row])) if known else 'gap'} ({self.when(row)}{of})"
 
     def take(self, chosen: np.ndarray) -> Rows:
         """The rows ``chosen``, by number or by mask."""
@@ -92,7 +98,7 @@ def ordered(rows: Rows, unsorted: Literal["refuse", "sort"]) -> Rows:
     if unsorted == "refuse":
         row = int(np.argmax(wrong)) + 1
         raise InputError(
-            f"{rows.where(row)} comes after {brief(rows.times[row - 1])}, so its time is out of order: sort the rows, "
+            f"{rows.where(row)} comes after {rows.when(row - 1)}, so its time is out of order: sort the rows, "
             "or set unsorted=sort."
         )
     return rows.take(np.lexsort((rows.times, rows.series)))
@@ -137,8 +143,8 @@ def regular(rows: Rows, freq: str, gaps: Literal["refuse", "fill"]) -> Rows:
     steps = steps_of(rows.times, starts, freq)
     if (steps < 0).any():
         row = int(np.argmax(steps < 0))
-        first = rows.times[starts[rows.series[row]]]
-        of = f" that begins with {brief(first)}" if first != rows.times[row] else ""
+        first = int(starts[rows.series[row]])
+        of = f" that begins with {rows.when(first)}" if first != row else ""
         raise InputError(
             f"{rows.where(row)} does not lie on a clock of freq={freq}{of}: mend the time, or set freq to the step "
             "between the rows (15min, h, D, B, W-MON, MS)."
@@ -150,7 +156,7 @@ def regular(rows: Rows, freq: str, gaps: Literal["refuse", "fill"]) -> Rows:
     if gaps == "refuse":
         row = int(np.argmax(skipped > 0)) + 1
         raise InputError(
-            f"{rows.where(row)} comes {skipped[row - 1] + 1:,} steps of {freq} after {brief(rows.times[row - 1])} "
+            f"{rows.where(row)} comes {skipped[row - 1] + 1:,} steps of {freq} after {rows.when(row - 1)} "
             f"({(skipped > 0).sum():,} such gaps, {skipped.sum():,} rows missing in all): set gaps=fill and missing to "
             "forward or zero, or set freq."
         )

@@ -12,11 +12,14 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from seqlab.data.calendar import are_counts, check_features, features, infer_freq, offset_of, read_times
-from seqlab.data.columns import ColumnFile
+from seqlab.data.calendar import are_counts, check_features, features, have_offsets, infer_freq, offset_of, read_times
+from seqlab.data.columns import ColumnFile, Facts
+from seqlab.data.forecast_parts import of_series
 from seqlab.data.regular import Rows, filled, grouped, ordered, regular, single
 from seqlab.data.series import Series
 from seqlab.types import InputError
+
+_COARSE = 1e-5  # of the largest magnitude: a smaller deviation leaves fewer than two of the seven digits kept
 
 
 class SeriesFile:
@@ -111,13 +114,15 @@ class SeriesFile:
 
         Raises:
             InputError: no such file or column; not a table; a time or a number that is none; a target that is always
-                the same; and, where it is not said what to do: times out of order or twice, gaps, missing values.
+                the same, or of which float32 keeps too little; and, where it is not said what to do: times out of
+                order or twice, gaps, missing values.
         """
         file = ColumnFile(self.path)
         head = file.head()
         targets = self._targets(file, head)
-        rows = grouped(self._rows(file, head, (*targets, *self.past, *self.covariates)))
-        self._check_targets(rows, len(targets))
+        rows, facts = self._rows(file, head, (*targets, *self.past, *self.covariates))
+        rows = grouped(rows)
+        self._check_targets(rows, facts, len(targets))
         if self.time_column is None:
             count = np.arange(len(rows)) - rows.starts[rows.series]
             rows, freq = replace(rows, times=count.astype("datetime64[s]")), "s"
@@ -162,12 +167,13 @@ class SeriesFile:
             raise InputError(f"{self.path} has no column of numbers left to forecast: name some in targets.")
         return targets
 
-    def _rows(self, file: ColumnFile, head: pd.DataFrame, numbers: tuple[str, ...]) -> Rows:
-        """All rows of the file, without blank lines."""
+    def _rows(self, file: ColumnFile, head: pd.DataFrame, numbers: tuple[str, ...]) -> tuple[Rows, Facts]:
+        """All rows of the file, without blank lines, and what is true of its columns."""
         counts = self.time_column is not None and are_counts(head[self.time_column])
         words = [name for name in (self.time_column, self.id_column) if name is not None]
         times, values, series, rows = [], [], [], []
         ids: dict[str, int] = {}
+        facts = Facts(len(numbers))
         done = 0
         for frame, found in file.pieces(words, numbers):
             there = np.arange(len(frame))
@@ -178,7 +184,9 @@ class SeriesFile:
                     frame, found = frame.iloc[there], found[there]
             rows.append(done + there)
             done += len(blank) if words else len(frame)
-            values.append(found)
+            # A frame keeps columns; rows one after the other join without a copy.
+            values.append(np.ascontiguousarray(found, dtype=np.float32))
+            facts.add(found, values[-1])
             times.append(self._times(file, frame, counts, rows[-1]))
             series.append(self._series(file, frame, ids, rows[-1]))
         if not sum(map(len, rows)):
@@ -190,7 +198,7 @@ class SeriesFile:
         rank[[ids[name] for name in names]] = np.arange(len(names))
         held = np.concatenate(values)
         del values
-        return Rows(
+        rows_of_file = Rows(
             path=str(self.path),
             place=file.place,
             names=numbers,
@@ -199,7 +207,9 @@ class SeriesFile:
             numbers=held,
             series=rank[np.concatenate(series)],
             rows=np.concatenate(rows),
+            zone=" UTC" if self.time_column is not None and have_offsets(head[self.time_column]) else "",
         )
+        return rows_of_file, facts
 
     def _times(self, file: ColumnFile, frame: pd.DataFrame, counts: bool, rows: np.ndarray) -> np.ndarray:
         if self.time_column is None:
@@ -227,10 +237,11 @@ class SeriesFile:
         numbers = np.array([ids.setdefault(str(name), len(ids)) for name in names], np.int64)
         return numbers[codes]
 
-    def _check_targets(self, rows: Rows, count: int) -> None:
-        # fmin and fmax pass over what is missing, without a copy.
-        lowest, highest = (bound.reduce(rows.numbers[:, :count], axis=0) for bound in (np.fmin, np.fmax))
-        for name, low, high in zip(rows.names, lowest, highest, strict=False):
+    def _check_targets(self, rows: Rows, facts: Facts, count: int) -> None:
+        if len(rows) == 1:
+            raise InputError(f"{self.path} has one row only, and a forecast is learned from many: give it more.")
+        for column, name in enumerate(rows.names[:count]):
+            low, high = facts.low[column], facts.high[column]
             if np.isnan(low):
                 raise InputError(f"{self.path}: target '{name}' holds no number at all: leave it out of targets.")
             if low == high:
@@ -238,12 +249,34 @@ class SeriesFile:
                     f"{self.path}: target '{name}' is {low:g} in every row, so there is nothing to forecast: leave it "
                     "out of targets (or move it to past)."
                 )
+            if facts.exact[column]:
+                continue
+            deviation, level = _spread(rows.numbers[:, column], rows.starts)
+            # One of several series may well be always the same: that is told of where it is scaled.
+            coarse = (deviation < _COARSE * level) & ((deviation > 0) | (len(level) == 1))
+            if coarse.any():
+                number = int(coarse.argmax())
+                raise InputError(
+                    f"{self.path}: target '{name}'{of_series(rows.ids[number])} varies too little for the seven digits "
+                    f"that are kept of its level {level[number]:.3g}: subtract a constant from the column first."
+                )
 
     def _freq(self, rows: Rows) -> str:
         freq = self.freq or infer_freq(rows.times, rows.starts)
         if freq is None:
             raise InputError(f"{self.path} has no two times of one series, which would show its step: set freq.")
         return freq
+
+
+def _spread(column: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Standard deviation and greatest magnitude ``(S,)`` of each series in ``(N,)``, without what is missing."""
+    values = column.astype(np.float64)
+    there = ~np.isnan(values)
+    counts = np.maximum(np.add.reduceat(there.astype(np.int64), starts), 1)
+    means = np.add.reduceat(np.where(there, values, 0), starts) / counts
+    level = np.maximum.reduceat(np.where(there, np.abs(values), 0), starts)
+    values -= np.repeat(means, np.diff(np.append(starts, len(values))))
+    return np.sqrt(np.add.reduceat(np.where(there, values, 0) ** 2, starts) / counts), level
 
 
 def _has_numbers(cells: pd.Series) -> bool:

@@ -8,6 +8,7 @@ from seqlab.data.calendar import (
     are_counts,
     continue_times,
     features,
+    have_offsets,
     infer_freq,
     offset_of,
     read_times,
@@ -152,6 +153,23 @@ def test_whole_numbers_are_years_dates_seconds_or_positions():
         assert are_counts(pd.Series(cells, dtype=str)) is counts, cells
     found = read_times(pd.Series(["0", "1467331200", "1467331200000", "1.5", "-1", None], dtype=str), counts=True)
     assert [str(time) for time in found] == ["1970-01-01T00:00:00", "2016-07-01T00:00:00", "NaT", "NaT", "NaT", "NaT"]
+
+
+def test_times_with_an_offset_are_told_from_those_without():
+    for cell, told in (
+        ("2016-07-01T03:00+02:00", True),
+        ("2016-07-01 03:00:00-0530", True),
+        ("2016-07-01 03+01 ", True),
+        ("2016-07-01T03:00Z", True),
+        ("2016-07-01 03:00:00", False),
+        ("2016-07-01", False),
+        ("2016-07", False),
+        ("1467331200", False),
+    ):
+        assert have_offsets(pd.Series([None, cell], dtype=str)) is told, cell
+    local = pd.Series(pd.date_range("2020-03-29 00:00", periods=3, freq="h", tz="Europe/Berlin"))
+    assert have_offsets(local)
+    assert not have_offsets(local.dt.tz_localize(None))
 
 
 def test_times_that_are_times_already_are_taken_with_their_zone():

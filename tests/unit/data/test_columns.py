@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from seqlab.data import columns
-from seqlab.data.columns import ColumnFile
+from seqlab.data.columns import ColumnFile, Facts
 from seqlab.types import InputError
 
 
@@ -17,7 +17,7 @@ def test_a_file_is_read_in_pieces(tmp_path, monkeypatch, rows):
     assert [len(numbers) for _, numbers in pieces] == [min(rows, 7 - at) for at in range(0, 7, rows)]
     assert [name for words, _ in pieces for name in words["name"]] == [f"n{n}" for n in range(7)]
     numbers = np.concatenate([numbers for _, numbers in pieces])
-    assert numbers.dtype == np.float32
+    assert numbers.dtype == np.float64
     assert numbers.tolist() == [[n / 2, n] for n in range(7)]
 
 
@@ -27,6 +27,19 @@ def test_every_word_for_missing_is_no_number(tmp_path):
     ((words, numbers),) = ColumnFile(path).pieces(["k"], ["v"])
     assert np.isnan(numbers[:, 0]).tolist() == [True] * len(columns.MISSING) + [False, True]
     assert (words["k"] == "k").all()
+
+
+def test_facts_of_columns_do_not_hang_on_the_pieces():
+    numbers = np.array([[1e9 + 1, 0.5, np.nan, np.nan], [1e9 + 3, np.nan, 0.1, np.nan], [1e9 + 2, 2.5, -0.1, np.nan]])
+    for size in (1, 2, 3):
+        facts = Facts(4)
+        for first in range(0, 3, size):
+            piece = numbers[first : first + size]
+            facts.add(piece, piece.astype(np.float32))
+        facts.add(numbers[:0], numbers[:0].astype(np.float32))
+        np.testing.assert_array_equal(facts.low, [1e9 + 1, 0.5, -0.1, np.nan])
+        np.testing.assert_array_equal(facts.high, [1e9 + 3, 2.5, 0.1, np.nan])
+        assert facts.exact.tolist() == [False, True, False, True]
 
 
 def test_rows_are_found_by_their_lines_and_columns_by_their_names(tmp_path):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from seqlab.data.forecast import prepare
-from seqlab.data.forecast_beyond import beyond, extended, upcoming
+from seqlab.data.forecast_beyond import beyond, extended, read_plans, upcoming
 from seqlab.data.series import Series
 from seqlab.types import InputError
 
@@ -131,3 +132,72 @@ def test_a_series_shorter_than_a_look_back_is_refused():
     data = made(make_series(50))
     with pytest.raises(InputError, match="a forecast reads 9 rows, but there are 8: bring more"):
         beyond(replace(data, series=make_series(8)))
+
+
+# Plans --------------------------------------------------------------------------------------------------------------
+
+DAYS = np.array([["2020-01-02", "2020-01-03"]], dtype="datetime64[s]")
+
+
+def plans(path, text, times=DAYS, ids=("",), names=("x", "y"), id_column=None):
+    path.write_text(text, encoding="utf-8")
+    return read_plans(path, times, ids, names, "t", id_column)
+
+
+def test_plans_are_read_as_data_are(tmp_path):
+    text = "t, y ,word,x\n2020-01-03,4,a,3\n2020-01-01,,b,NA\n2020-01-02,2,c,1\n"
+    for name, mark in (("a.csv", ","), ("a.tsv", "\t")):
+        found = plans(tmp_path / name, text.replace(",", mark))
+        assert found.dtype == np.float32
+        assert found.tolist() == [[[1, 2], [3, 4]]]
+    text = "t,of,x\n" + "".join(f"{day},{of},{n}\n" for n, day in enumerate(DAYS[0]) for of in ("NA", "b", "NA2"))
+    found = plans(tmp_path / "a.csv", text, DAYS.repeat(2, axis=0), ("NA", "b"), ("x",), "of")
+    assert found.tolist() == [[[0], [1]], [[0], [1]]]
+
+
+def test_parquet_holds_plans_as_well(tmp_path):
+    pytest.importorskip("pyarrow", reason="Parquet needs pyarrow: pip install 'seqlab[parquet]'")
+    pd.DataFrame({"t": DAYS[0], "of": [7, 7], "x": [1, 2]}).to_parquet(tmp_path / "a.parquet")
+    assert read_plans(tmp_path / "a.parquet", DAYS, ("7",), ("x",), "t", "of").tolist() == [[[1], [2]]]
+
+
+@pytest.mark.parametrize(
+    ("cells", "times", "expected"),
+    [
+        (range(1199, 1203), [1200, 1201], [1, 2]),
+        (range(20200131, 20200133), [20200131, 20200132], [0, 1]),
+        (range(998, 1002), [999, 1000], [1, 2]),
+        (range(1960, 1963), ["1961-01-01", "1962-01-01"], [1, 2]),
+        ([20200131, 20200201], ["2020-01-31", "2020-02-01"], [0, 1]),
+    ],
+)
+def test_whole_numbers_are_times_as_the_data_have_them(tmp_path, cells, times, expected):
+    text = "t,x\n" + "".join(f"{cell},{n}\n" for n, cell in enumerate(cells))
+    found = plans(tmp_path / "a.csv", text, np.array([times], dtype="datetime64[s]"), names=("x",))
+    assert found[0, :, 0].tolist() == expected
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ("2020-01-02,1,2", r"a.csv says nothing of 2020-01-03: add that row"),
+        ("2020-01-02T00:00Z,1,2", r"a.csv says nothing of 2020-01-03 UTC: add that row"),
+        ("2020-01-02,1,2\n2020-01-03,1,", "has no number for y at 2020-01-03: fill it in"),
+        ("2020-01-02,1,2\n2020-01-03,1,inf", "line 3: 'y' is infinite, or too large for a float"),
+        ("2020-01-02,1e50,2\n2020-01-03,1,2", "line 2: 'x' is infinite, or too large for a float"),
+        ("2020-01-02,1,2\n2020-01-03,z,2", "line 3: 'x' is 'z', which is no number"),
+        ("2020-01-02,1,2\n2020-01-03,1,2\n2020-01-02,1,2", "line 4, speaks of 2020-01-02 once more: delete one"),
+    ],
+)
+def test_plans_that_say_too_little_are_refused(tmp_path, rows, says):
+    with pytest.raises(InputError, match=says):
+        plans(tmp_path / "a.csv", f"t,x,y\n{rows}\n")
+
+
+def test_a_file_that_holds_no_plans_is_one_sentence(tmp_path):
+    for text, says in (("t;x\n2020;1\n", "the whole header is one cell"), ("t,z\n2020,1\n", "has no column 'x'")):
+        with pytest.raises(InputError, match=says):
+            plans(tmp_path / "a.csv", text)
+    with pytest.raises(InputError, match=r"cannot read .*none.csv \(No such file"):
+        read_plans(tmp_path / "none.csv", DAYS, ("",), ("x",), "t", None)

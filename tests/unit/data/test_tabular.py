@@ -273,7 +273,7 @@ def test_a_time_beside_the_clock_is_named(tmp_path):
     with pytest.raises(InputError, match="freq='fortnight' is not the step of a clock"):
         SeriesFile(path, time_column="time", freq="fortnight")
     write(path, ["2020-01-01,1,2"])
-    with pytest.raises(InputError, match=r"no two times of one series|in every row"):
+    with pytest.raises(InputError, match=r"a.csv has one row only, and a forecast is learned from many: give it more"):
         SeriesFile(path, time_column="time").read()
 
 
@@ -284,6 +284,46 @@ def test_a_constant_or_empty_target_is_refused_but_not_a_constant_past(tmp_path)
     assert SeriesFile(path, time_column="time", past=["b"], missing="zero").read().targets == ("a",)
     hourly(path, **{f"a{row}": "" for row in range(9)})
     with pytest.raises(InputError, match=r"target 'a' holds no number at all"):
+        SeriesFile(path, time_column="time").read()
+
+
+WAVE = np.sin(np.arange(300) / 5)
+
+
+@pytest.mark.parametrize("piece", [7, 1 << 16])
+@pytest.mark.parametrize("level", [1e6, 1e7, 1e9])
+def test_a_target_whose_changes_are_beyond_its_seven_digits_is_refused(tmp_path, monkeypatch, level, piece):
+    monkeypatch.setattr(columns, "ROWS", piece)
+    path = write(tmp_path / "a.csv", [f"{level + value:.9f}" for value in WAVE], "y")
+    with pytest.raises(
+        InputError,
+        match=r"target 'y' varies too little for the seven digits that are kept of its level 1e\+0\d: subtract",
+    ):
+        SeriesFile(path).read()
+    write(path, [f"{level + value:.9f},{value}" for value in WAVE], "y,z")
+    assert SeriesFile(path, past=["y"]).read().targets == ("z",)
+
+
+def test_only_what_is_lost_is_refused(tmp_path):
+    rows = [f"{1_000_000 + row % 3},{20 * WAVE[row] + 1e6:.9f}" for row in range(300)]
+    assert len(SeriesFile(write(tmp_path / "a.csv", rows, "whole,wide")).read()) == 300
+    high = [f"x,{value},{value}" for value in WAVE] + [f"y,{value + 1e6:.9f},{value}" for value in WAVE]
+    with pytest.raises(InputError, match="target 'v' of series 'y' varies too little"):
+        SeriesFile(write(tmp_path / "a.csv", high, "of,v,w"), id_column="of").read()
+    still = [f"x,{value}" for value in WAVE] + ["y,9.99"] * 300
+    assert SeriesFile(write(tmp_path / "a.csv", still, "of,v"), id_column="of").read().ids == ("x", "y")
+
+
+def test_times_that_were_led_to_utc_are_named_so(tmp_path):
+    path = write(tmp_path / "a.csv", [f"2020-01-01T0{hour}:00:00+02:00,{hour},1{hour}" for hour in (1, 2, 5)])
+    with pytest.raises(InputError, match=r"line 4 \(2020-01-01 03:00:00 UTC\) comes 3 steps of h after 2020-01-01 UTC"):
+        SeriesFile(path, time_column="time").read()
+    with pytest.raises(
+        InputError, match=r"line 3 \(2020-01-01 UTC\) does not lie .* begins with 2019-12-31 23:00:00 UTC:"
+    ):
+        SeriesFile(path, time_column="time", freq="3h").read()
+    write(path, [f"2020-01-01T0{hour}:00Z,{hour},1{hour}" for hour in (2, 1)])
+    with pytest.raises(InputError, match=r"01:00:00 UTC\) comes after 2020-01-01 02:00:00 UTC, so its time is out"):
         SeriesFile(path, time_column="time").read()
 
 
