@@ -268,7 +268,7 @@ def test_a_slip_of_the_pen_is_told_what_was_meant(option, meant):
 
 
 def test_sums_of_differences_have_no_quantiles(tmp_path):
-    with pytest.raises(InputError, match=r"quantiles of differences do not add up .* use data.normalize=last instead of diff"):
+    with pytest.raises(InputError, match=r"do not add up .* use data.normalize=last instead of diff"):
         train(shrunk(tmp_path / "run", "data.scaling=[diff]", "task.loss=gaussian"))
 
 
