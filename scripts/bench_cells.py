@@ -35,6 +35,7 @@ from rich.table import Table
 
 from seqlab import build
 from seqlab import compose as ours
+from seqlab.data.corpus import Corpus
 from seqlab.types import DataSpec, InputError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -86,6 +87,8 @@ def main(
         build.check_config(config)
     first = next(iter(configs.values()))
     corpus = build.build_data(first)
+    if not isinstance(corpus, Corpus):
+        raise InputError(f"--data {data} is no text to predict: name shakespeare, verses or text.")
     plans = [plan(config, corpus.spec, params) for config in configs.values()]
     settings = {"data": data, "minutes": minutes, "params": params, "threads": threads, "options": list(options)}
     kept = Kept(to, settings)

@@ -74,11 +74,12 @@ def report(
     found = evaluate(model, loader, task, device=runtime.device, autocast=runtime.autocast())
     peak = peak_memory()
     floors: dict[str, ForecastErrors] = {}
+    floor: dict[str, float] = {}
     if config["floor"] and isinstance(data, ForecastData):
         floors = build.floor_errors(config, data, split)
         floor = build.told(config, floors)
-    else:
-        floor = build.build_floor(config, data, split) if config["floor"] else {}
+    elif config["floor"] and not isinstance(data, ForecastData):
+        floor = build.build_floor(config, data, split)
     params = sum(p.numel() for p in model.parameters())
     summary = {
         "task": config["task"]["name"],

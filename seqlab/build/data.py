@@ -129,8 +129,9 @@ def check_same_data(saved: Mapping[str, Any], data: Data) -> None:
     raise InputError(f"The data is not what the run was trained on: {how}; put the run's data back, or train anew.")
 
 
-def build_floor(config: Config, data: Data, split: str) -> dict[str, float]:
+def build_floor(config: Config, data: LabelledText | ArrayData | Corpus, split: str) -> dict[str, float]:
     """The honest baselines of the same data, from the same training part; in closed form for a generated task.
+    Those of series are ``floor_errors``, which tell more than one number.
 
     Those of labelled texts always read words: characters or subwords would handicap methods that count.
     """
@@ -143,8 +144,6 @@ def build_floor(config: Config, data: Data, split: str) -> dict[str, float]:
             data.train, part, data.spec.vocab_size, order=10 if single else 5,
             cache_dir=cache_dir() / "floors", digest=f"{split}-{data.digest}",
         )  # fmt: skip
-    if isinstance(data, ForecastData):
-        return told(config, floor_errors(config, data, split))
     words = WordPipeline()
     if words.config() != data.pipeline.config():
         data = _read(config, words)

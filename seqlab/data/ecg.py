@@ -12,14 +12,12 @@ arguments and the seed; nothing is written to disk.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
-from seqlab.data.synthetic import Part, Seed
+from seqlab.data.synthetic import Part, Seed, digest_of
 from seqlab.types import DataSpec, InputError
 
 VERSION = 2
@@ -270,8 +268,7 @@ class ECG:
 
     def digest(self) -> str:
         """Of the parameters and ``VERSION``: equal digests mean equal parts."""
-        facts = {"name": self.name, "version": VERSION, **asdict(self)}
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+        return digest_of(self, VERSION)
 
     def splits(self) -> dict[str, Part]:
         """``train``, ``val`` and ``test``."""

@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -188,7 +188,7 @@ class Adding:
 
     def digest(self) -> str:
         """Of the parameters and ``VERSION``: equal digests mean equal parts."""
-        return _digest(self)
+        return digest_of(self, VERSION)
 
     def splits(self) -> dict[str, Part]:
         """``train``, ``val`` and ``test``; no example stands in two of them."""
@@ -240,7 +240,7 @@ class CopyMemory:
 
     def digest(self) -> str:
         """Of the parameters and ``VERSION``: equal digests mean equal parts."""
-        return _digest(self)
+        return digest_of(self, VERSION)
 
     def splits(self) -> dict[str, Part]:
         """``train``, ``val`` and ``test``; no example stands in two of them."""
@@ -292,7 +292,7 @@ class Parity:
 
     def digest(self) -> str:
         """Of the parameters and ``VERSION``: equal digests mean equal parts."""
-        return _digest(self)
+        return digest_of(self, VERSION)
 
     def splits(self) -> dict[str, Part]:
         """``train``, ``val`` and ``test``; no example stands in two of them."""
@@ -356,8 +356,9 @@ def _put(values: np.ndarray, rows: np.ndarray, fresh: np.ndarray) -> np.ndarray:
     return values
 
 
-def _digest(task: Generated) -> str:
-    facts = {"name": task.name, "version": VERSION, **asdict(task)}
+def digest_of(task: Any, version: int) -> str:
+    """Of the fields of a generated task, a dataclass with a ``name``, and of what ``version`` makes of them."""
+    facts = {"name": task.name, "version": version, **asdict(task)}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
