@@ -87,8 +87,7 @@ def main(
         build.check_config(config)
     first = next(iter(configs.values()))
     corpus = build.build_data(first)
-    if not isinstance(corpus, Corpus):
-        raise InputError(f"--data {data} is no text to predict: name shakespeare, verses or text.")
+    assert isinstance(corpus, Corpus), "task.samples is refused for any other"
     plans = [plan(config, corpus.spec, params) for config in configs.values()]
     settings = {"data": data, "minutes": minutes, "params": params, "threads": threads, "options": list(options)}
     kept = Kept(to, settings)
