@@ -18,7 +18,7 @@ This module imports torch (and numpy, which torch brings) alone, and every other
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
@@ -70,6 +70,25 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Pairs:
+    """One part of a parallel dataset: each source sentence with its target sentence.
+
+    Attributes:
+        sources: ids, each row ending in EOS.
+        targets: ids, each row from START to EOS.
+        texts: the sentences as they were written, ``(sources, targets)``, to measure and show translations by; two
+            empty tuples for a part that is only learned from.
+    """
+
+    sources: Ragged
+    targets: Ragged
+    texts: tuple[Sequence[str], Sequence[str]] = ((), ())
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+
+@dataclass(frozen=True)
 class Tokens:
     """One part of a corpus: one long run of token ids.
 
@@ -108,13 +127,17 @@ class Batch:
             ``(B, T, F)``, float32.
         lengths: ``(B,)`` int64, always on the CPU, ``0 <= lengths <= T``.
         targets: what is asked: ``(B,)`` class ids, ``(B, T)`` labels or next tokens, int64, or real numbers:
-            ``(B, K)``, or ``(B, H, K)`` with NaN where nothing was measured.
+            ``(B, K)``, or ``(B, H, K)`` with NaN where nothing was measured. Of pairs ``(B, 1 + U)`` ids: START, the
+            target sentence, EOS, padding.
         index: ``(B,)`` int64, on the CPU: which rows of the split these are; of a corpus, where each row begins; of
             series, the row that is the first to be forecast.
         fresh: ``(B,)`` bool, on the CPU: which rows begin with a zero state; the others go on from the state in which
             the same row of the batch before ended. None where rows have nothing to do with those before.
         state: those states, put in by whoever carries them (``engine.carry``); None is all zeros.
         future: ``(B, H, G)`` float32: what is known beforehand of the steps to forecast (calendar, plans).
+        target_lengths: of pairs ``(B,)`` int64, on the CPU: how many ids behind START count, EOS among them.
+        texts: of pairs that are measured: each row's source and target as they were written.
+        progress: how much of the training is done when this batch is learned from, in ``[0, 1]``; set by the trainer.
     """
 
     inputs: Tensor
@@ -124,6 +147,9 @@ class Batch:
     fresh: Tensor | None = None
     state: States | None = None
     future: Tensor | None = None
+    target_lengths: Tensor | None = None
+    texts: tuple[Sequence[str], Sequence[str]] = ((), ())
+    progress: float = 0.0
 
     @property
     def size(self) -> int:
@@ -132,13 +158,16 @@ class Batch:
 
     @property
     def tokens(self) -> int:
-        """Number of tokens that count (no padding)."""
-        return int(self.lengths.sum())
+        """Number of tokens that count (no padding); of pairs, those of the targets with EOS."""
+        counted = self.lengths if self.target_lengths is None else self.target_lengths
+        return sum(counted.tolist())
 
     @property
     def positions(self) -> int:
-        """Number of steps, padding included: ``B * T``."""
-        return self.inputs.shape[0] * self.inputs.shape[1]
+        """Number of steps, padding included: ``B * T``; of pairs ``B * U``."""
+        if self.target_lengths is None:
+            return self.inputs.shape[0] * self.inputs.shape[1]
+        return self.targets.shape[0] * (self.targets.shape[1] - 1)
 
     def to(self, device: torch.device) -> Batch:
         """The same batch with ``inputs``, ``targets`` and ``future`` on ``device``; ``lengths`` and ``index`` stay."""
@@ -157,15 +186,19 @@ class DataSpec:
     """What the data alone knows and the model needs; none of it is ever written in a config.
 
     Attributes:
-        task: ``classification | regression | tagging | detection | language_modeling | forecasting``: what is asked.
-        num_outputs: classes, or numbers to predict.
+        task: what is asked: ``classification | regression | tagging | detection | language_modeling | forecasting |
+            translation``.
+        num_outputs: classes, or numbers to predict; of translation, the target side's vocabulary.
         labels: their names.
-        vocab_size: of token ids; 0 where the inputs are real numbers.
+        vocab_size: of token ids (of the source side); 0 where the inputs are real numbers.
         num_features: width ``F`` of real inputs; 0 where the inputs are token ids.
         pad_id: id of padding.
         blank: of labels for every step, one that most steps have and that says nothing.
         horizon: ``H``, how many steps ahead to forecast.
         num_future: ``G``, how many of the features, the last ones, are known beforehand.
+        start_id: of translation: what stands before each target sentence.
+        eos_id: what ends it.
+        shared: whether source and target ids mean the same tokens.
     """
 
     task: str
@@ -177,6 +210,9 @@ class DataSpec:
     blank: str | None = None
     horizon: int = 0
     num_future: int = 0
+    start_id: int = 0
+    eos_id: int = 0
+    shared: bool = False
 
 
 Role = Literal["location", "scale", "shape"]
@@ -256,9 +292,11 @@ class Loss:
     Attributes:
         total: scalar, the sum of the loss over what counts (with gradient while training).
         count: how many things were counted (examples, target tokens).
-        logits: what the model said, for the meter: ``(B, V)``, ``(B, T, V)``, ``(B, K)`` or ``(B, H, K, P)``.
+        logits: what the model said, for the meter: ``(B, V)``, ``(B, T, V)``, ``(B, U, V)``, ``(B, K)`` or
+            ``(B, H, K, P)``.
         each: ``(B, T)``: the loss of every step, zero where nothing is asked, for a meter that looks closer.
         state: in which each row ended, where it may be carried on.
+        said: of each row the ids that the model writes itself, without START and EOS, where it was asked to.
     """
 
     total: Tensor
@@ -266,6 +304,7 @@ class Loss:
     logits: Tensor
     each: Tensor | None = None
     state: States = ()
+    said: Sequence[Sequence[int]] | None = None
 
 
 class Meter(Protocol):

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -183,14 +184,15 @@ class Trainer:
         the report has to name this batch.
         """
         s, window, scaler = self.state, self.state.window, self.scaler
-        factor = self.schedule(self.settings.share_done(s, self._batches, ahead=0.5))
+        progress = self.settings.share_done(s, self._batches, ahead=0.5)
+        factor = self.schedule(progress)
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
 
         losses: list[Tensor] = []
         count = guess = 0
         for batch in batches:
-            batch = self.carry.give(batch.to(self.runtime.device))
+            batch = replace(self.carry.give(batch.to(self.runtime.device)), progress=progress)
             with self._autocast:
                 loss = self.task.loss(self.model, batch)
             self.carry.take(batch, loss)
@@ -200,7 +202,7 @@ class Trainer:
             (loss.total if scaler is None else scaler.scale(loss.total)).backward(self._share)
             losses.append(loss.total)
             count += loss.count
-            window.tokens += sum(batch.lengths.tolist())
+            window.tokens += batch.tokens
             window.positions += batch.positions
 
         if scaler is not None:
