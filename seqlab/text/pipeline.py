@@ -256,8 +256,9 @@ class WordPipeline:
         self._set_tokens(built.get_itos())
 
 
-def load_pipeline(state: Mapping[str, Any]) -> TextPipeline:
-    """The pipeline that a ``state_dict`` describes, without network or pickle.
+def load_pipeline(state: Mapping[str, Any]) -> Any:
+    """The pipeline that a ``state_dict`` describes, without network or pickle: a ``TextPipeline``, or of pairs of texts
+    a ``PairPipeline``.
 
     Raises:
         InputError: the state is of an unknown kind, or what its tokenizer needs is not installed.
@@ -268,6 +269,10 @@ def load_pipeline(state: Mapping[str, Any]) -> TextPipeline:
         from seqlab.text.bpe import BPEPipeline
 
         return BPEPipeline.from_state(state)
+    if state.get("kind") == "pair":
+        from seqlab.text.pairs import PairPipeline
+
+        return PairPipeline.from_state(state)
     raise InputError(f"The saved text pipeline is of an unknown kind {state.get('kind')!r}: was it written by seqlab?")
 
 
