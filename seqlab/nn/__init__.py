@@ -6,5 +6,16 @@ from seqlab.nn.recurrent import Recurrent
 from seqlab.nn.segments import SegmentRecurrent
 from seqlab.nn.stream import Stream
 from seqlab.nn.tcn import TCN
+from seqlab.nn.transformer import TransformerEncoder
 
-__all__ = ["TCN", "BagOfWords", "ConcatMLP", "Convolution", "Pooling", "Recurrent", "SegmentRecurrent", "Stream"]
+__all__ = [
+    "TCN",
+    "BagOfWords",
+    "ConcatMLP",
+    "Convolution",
+    "Pooling",
+    "Recurrent",
+    "SegmentRecurrent",
+    "Stream",
+    "TransformerEncoder",
+]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from seqlab.nn import BagOfWords, ConcatMLP, Convolution, Pooling, Recurrent, SegmentRecurrent
+from seqlab.nn import BagOfWords, ConcatMLP, Convolution, Pooling, Recurrent, SegmentRecurrent, TransformerEncoder
 from seqlab.nn.cells import CELLS
 from seqlab.nn.tcn import TCN
 from seqlab.types import Encoded, InputError
@@ -44,6 +44,10 @@ ENCODERS: dict[str, Callable[[], nn.Module]] = {
     "segments-lstm": lambda: SegmentRecurrent(E, 4, "lstm", hidden_size=5, num_layers=2, dropout=0.2),
     "tcn": lambda: TCN(E, hidden_size=12, num_layers=2, kernel_size=3),
     "tcn-dropout": lambda: TCN(E, hidden_size=[16, 16, 12], kernel_size=2, dropout=0.2, weight_norm=False),
+    "transformer": lambda: TransformerEncoder(E, hidden_size=8, num_layers=2, num_heads=2),
+    "transformer-post": lambda: TransformerEncoder(
+        E, hidden_size=E, num_layers=2, num_heads=1, feedforward=9, dropout=0.2, norm_first=False
+    ),
 }
 
 every_encoder = pytest.mark.parametrize("build", ENCODERS.values(), ids=ENCODERS.keys())
@@ -299,6 +303,6 @@ def test_a_stream_is_reading_at_once(name):
 
 
 def test_what_reads_ahead_does_not_call_itself_causal():
-    ahead = [ENCODERS[name] for name in ("bow", "mlp", "cnn", "segments")]
+    ahead = [ENCODERS[name] for name in ("bow", "mlp", "cnn", "segments", "transformer")]
     for build in (*ahead, lambda: Recurrent(E, bidirectional=True)):
         assert not getattr(build(), "causal", False)
