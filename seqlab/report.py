@@ -37,7 +37,7 @@ from seqlab.tasks.forecasting import ForecastMeter
 from seqlab.tasks.language_modeling import LanguageMeter
 from seqlab.tasks.regression import RegressionMeter
 from seqlab.tasks.tagging import TaggingMeter
-from seqlab.types import InputError, Task
+from seqlab.types import InputError
 
 PROJECTED = 1000
 """Tokens shown in the projector, the most frequent ones: its file is text, and browsers choke on all of them."""
@@ -50,7 +50,6 @@ MOST_TARGETS = 8
 def report(
     config: Mapping[str, Any],
     data: Data,
-    task: Task,
     model: AnyModel,
     runtime: Runtime,
     tracker: Tracker,
@@ -67,6 +66,7 @@ def report(
             "weights; lower optim.lr, or set trainer.clip_norm."
         )
     run_dir = tracker.run_dir
+    task = build.build_task(config, data.spec, data.pipeline, getattr(data, "units", None), final=True)
     best = checkpoint.load(run_dir / "best.pt")
     checkpoint.load_weights(model, best["model"])
     split = "test" if config["test"] and data.test is not None else "val"

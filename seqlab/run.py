@@ -68,7 +68,7 @@ class Run:
     def task(self) -> Task:
         """Loss and metrics; those of forecasts hold them against the run's own dataset."""
         units = self.data.units if self.spec.task == "forecasting" else None  # type: ignore[union-attr]
-        return build.build_task(self.config, self.spec, self.pipeline, units)
+        return build.build_task(self.config, self.spec, self.pipeline, units, final=True)
 
     @cached_property
     def data(self) -> build.Data:

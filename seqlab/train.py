@@ -80,7 +80,7 @@ def train(config: Mapping[str, Any]) -> Result:
         if result.interrupted:
             print(f"Stopped by {result.stopped_by} at step {result.steps}; continue with resume={run_dir}")
         else:
-            report(config, data, task, model, runtime, tracker, result)
+            report(config, data, model, runtime, tracker, result)
     finally:
         tracker.close()
     print(run_dir, flush=True)

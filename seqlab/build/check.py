@@ -18,15 +18,17 @@ from seqlab.build.keys import (
     WINDOWS,
     Config,
     is_corpus,
+    is_pairs,
     is_series,
     is_text,
     only,
     source,
     without,
 )
-from seqlab.build.training import build_settings
+from seqlab.build.training import build_search, build_settings
 from seqlab.data.arrays import ArrayLoader
 from seqlab.data.batching import BucketLoader
+from seqlab.data.pair_batching import PairLoader
 from seqlab.decode import Sampling
 from seqlab.engine.runtime import make_runtime
 from seqlab.engine.settings import Settings
@@ -36,9 +38,12 @@ from seqlab.models import (
     NgramReader,
     check_causal,
 )
+from seqlab.models.attention_decoder import BridgeKind
 from seqlab.models.decoders import DecoderKind
 from seqlab.models.forecaster import Channels, Normalize
+from seqlab.nn.attention import AttentionKind
 from seqlab.samples import Samples
+from seqlab.search import Search
 from seqlab.types import InputError
 
 
@@ -55,7 +60,8 @@ def check_config(config: Config) -> None:
         if not schema.accepts(config[key], bool):
             raise InputError(f"{key} must be true or false, not {config[key]!r}.")
     task = config["task"]["name"]
-    if is_corpus(data) != (task == "language_modeling") or is_series(data) != (task == "forecasting"):
+    kinds = {"language_modeling": is_corpus(data), "forecasting": is_series(data), "translation": is_pairs(data)}
+    if any(suits != (task == name) for name, suits in kinds.items()):
         raise InputError(
             f"data={data['name']} and task={task} do not fit each other: leave task= away, the dataset brings its own."
         )
@@ -72,6 +78,14 @@ def check_config(config: Config) -> None:
                 f"task.highway={config['task']['highway']} must be a number of steps of the window, from 0 to "
                 f"data.lookback={data['lookback']}."
             )
+    if task == "translation":
+        schema.check("task.decoder", _translator_options, config["task"]["decoder"])
+        schema.check("task.search", Search, config["task"]["search"])
+        build_search(config)
+        if not schema.accepts(config["task"]["samples"], int) or config["task"]["samples"] < 0:
+            raise InputError(
+                f"task.samples must be a number of sentences from 0 up, not {config['task']['samples']!r}."
+            )
     schema.check("model.embedding", Embedding, model["embedding"], ("vocab_size", "pad_id", "tokens"))
     schema.check("model.head", _head_options, model["head"])
     schema.check("model", Model, only(model, ("tail", "vote")), ("embedding", "encoder", "head", "ngrams"))
@@ -80,9 +94,9 @@ def check_config(config: Config) -> None:
     _check_node(
         "task",
         without(config["task"], TASK_PARTS),
-        ("num_outputs", "labels", "blank", "characters", "horizon", "units"),
+        ("num_outputs", "labels", "blank", "characters", "horizon", "units", "pad_id", "decode", "write"),
     )
-    if (samples := config["task"].get("samples")) is not None:
+    if task == "language_modeling" and (samples := config["task"]["samples"]) is not None:
         schema.check("task.samples", Samples, samples, ("tracker", "pipeline"))
         Sampling(**only(samples, tuple(schema.arguments(Sampling))))
     _check_node("optim", config["optim"], ("model",))
@@ -113,6 +127,11 @@ def _check_data(data: Config) -> None:
         return
     if not schema.accepts(data["val_fraction"], float) or not 0 < data["val_fraction"] < 1:
         raise InputError(f"data.val_fraction must be a number between 0 and 1, not {data['val_fraction']!r}.")
+    if is_pairs(data):
+        schema.check("data", PairLoader, only(data, BATCHING), ("split", "pad_id", "seed", "shuffle"))
+        if not schema.accepts(data["shared"], bool):
+            raise InputError(f"data.shared must be true or false, not {data['shared']!r}.")
+        return
     schema.check("data", BucketLoader, only(data, BATCHING), ("split", "pad_id", "seed", "shuffle"))
     if not schema.accepts(data["eval_max_length"], int | None):
         raise InputError(f"data.eval_max_length must be a whole number or null, not {data['eval_max_length']!r}.")
@@ -164,6 +183,21 @@ def _decoding_options(
     vote: float,
 ) -> None:
     """``DECODING``, as a signature to check it against."""
+
+
+def _translator_options(
+    kind: Literal["recurrent", "transformer"],
+    cell: str,
+    hidden_size: int,
+    num_layers: int,
+    dropout: float,
+    variational: bool,
+    attention: AttentionKind | Literal["none"],
+    num_heads: int,
+    input_feeding: bool,
+    bridge: BridgeKind,
+) -> None:
+    """The keys of ``task.decoder``, whatever its kind takes of them."""
 
 
 def _runtime_options(threads: int | None = None, tune: Literal["auto", "off"] = "auto") -> None:

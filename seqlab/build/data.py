@@ -18,6 +18,7 @@ from seqlab.build.keys import (
     WINDOWS,
     Config,
     is_corpus,
+    is_pairs,
     is_series,
     is_text,
     only,
@@ -28,21 +29,29 @@ from seqlab.data.batching import BucketLoader
 from seqlab.data.corpus import Corpus, load_corpus
 from seqlab.data.forecast import ForecastData, ForecastLoader, Windows, load_forecast, unparted
 from seqlab.data.labelled import LabelledText, load_labelled
+from seqlab.data.pair_batching import PairLoader
+from seqlab.data.parallel import ParallelText, load_pairs
 from seqlab.data.scaling import Scaling
 from seqlab.data.synthetic import Part
 from seqlab.data.windows import ChainLoader, LaneLoader, WindowLoader
 from seqlab.paths import cache_dir
 from seqlab.tasks.forecast_errors import ForecastErrors, blocks
 from seqlab.tasks.peaks import match, scores
+from seqlab.text.pairs import PairPipeline
 from seqlab.text.pipeline import TextPipeline, WordPipeline
-from seqlab.types import InputError, Loader, Split, Tokens
+from seqlab.types import InputError, Loader, Pairs, Split, Tokens
 
-Data = LabelledText | ArrayData | Corpus | ForecastData
+Data = LabelledText | ArrayData | Corpus | ForecastData | ParallelText
 
 
 def build_pipeline(config: Config) -> TextPipeline:
     """The text pipeline that ``data.tokenizer`` describes, not yet fitted."""
     return schema.construct("data.tokenizer", config["data"]["tokenizer"])
+
+
+def build_pair_pipeline(config: Config) -> PairPipeline:
+    """The text pipelines of both sides, or the one that they share; not yet fitted."""
+    return PairPipeline(build_pipeline(config), None if config["data"]["shared"] else build_pipeline(config))
 
 
 def build_data(config: Config) -> Data:
@@ -58,6 +67,14 @@ def build_data(config: Config) -> Data:
             build_pipeline(config),
             val_fraction=config["data"]["val_fraction"],
             test_fraction=config["data"]["test_fraction"],
+            cache_dir=cache_dir(),
+        )
+    elif is_pairs(config["data"]):
+        data = load_pairs(
+            _construct_source(config),
+            build_pair_pipeline(config),
+            val_fraction=config["data"]["val_fraction"],
+            seed=config["seed"],
             cache_dir=cache_dir(),
         )
     else:
@@ -197,12 +214,16 @@ def build_errors(config: Config, data: ForecastData) -> ForecastErrors:
     return ForecastErrors(data.units, config["task"]["levels"], config["task"]["nominal"], data.series.targets)
 
 
-def build_loader(config: Config, part: Split | Part | Tokens | Windows, pad_id: int, *, shuffle: bool) -> Loader:
+def build_loader(
+    config: Config, part: Split | Part | Tokens | Windows | Pairs, pad_id: int, *, shuffle: bool
+) -> Loader:
     """Batches of one part: shuffled to learn from; otherwise to measure, in a fixed order and maybe at more length."""
     data, seed = config["data"], config["seed"]
     if isinstance(part, Tokens):
         return _learn(data, part, seed, pad_id) if shuffle else _measure(data, part, pad_id)
     batching = only(data, BATCHING)
+    if isinstance(part, Pairs):
+        return PairLoader(part, pad_id=pad_id, seed=seed, shuffle=shuffle, **batching)
     if isinstance(part, Windows):
         return ForecastLoader(part, seed=seed, shuffle=shuffle, **batching)
     if isinstance(part, Part):

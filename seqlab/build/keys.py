@@ -17,15 +17,16 @@ SUITS = (
     "epochs", "pooling", "head_dropout", "embedding", "word_dropout", "max_lag", "lr",
     "hidden_size", "embedding_dim", "embedding_dropout", "variational", "forget_bias", "weight_decay", "beta2",
     "warmup", "subwords", "lowercase", "normalize", "channels", "highway", "ridge", "segment", "decides",
+    "decoder_size", "label_smoothing",
 )  # fmt: skip
 """Keys of ``data`` that say what suits it best; the model's and the trainer's options refer to them."""
-PREPARING = ("name", "tokenizer", "max_tokens", "val_fraction", "eval_max_length", *BATCHING, *SUITS)
+PREPARING = ("name", "tokenizer", "max_tokens", "shared", "val_fraction", "eval_max_length", *BATCHING, *SUITS)
 """Keys of ``data`` that are not the source's own."""
 PARTS = ("name", "embedding", "head", "decoder", "ngrams", "tail", "vote")
 """Keys of ``model`` that are not the encoder's own."""
 DECODING = ("decoder", "segment", "normalize", "channels", "highway", "ridge", "vote")
 """Keys of a forecasting ``task`` that say how an encoder becomes a forecaster."""
-TASK_PARTS = ("name", "samples", *DECODING)
+TASK_PARTS = ("name", "samples", "search", *DECODING)
 """Keys of ``task`` that are not the task's own."""
 RUNTIME = ("device", "precision")
 """Keys of ``trainer`` that say where it computes."""
@@ -34,6 +35,11 @@ RUNTIME = ("device", "precision")
 def is_corpus(data: Config) -> bool:
     """Whether ``data`` is one long text, rather than examples."""
     return "sampling" in data
+
+
+def is_pairs(data: Config) -> bool:
+    """Whether ``data`` are sentences of one side, each with its own of the other."""
+    return "shared" in data
 
 
 def is_text(data: Config) -> bool:

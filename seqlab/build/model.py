@@ -33,7 +33,10 @@ from seqlab.models import (
     StepHead,
     TokenHead,
 )
-from seqlab.nn import ConcatMLP, SegmentRecurrent
+from seqlab.models.attention_decoder import AttentionDecoder, Bridge
+from seqlab.models.seq2seq import Seq2Seq
+from seqlab.models.transformer import TransformerTranslator
+from seqlab.nn import ConcatMLP, SegmentRecurrent, TransformerEncoder
 from seqlab.tasks.forecasting import Forecasting
 from seqlab.types import DataSpec, InputError, Split, Tokens
 
@@ -44,6 +47,8 @@ HEADS: dict[str, Callable[..., torch.nn.Module]] = {
     "detection": StepHead,
 }
 """What joins an encoder to each task."""
+TRANSFORMER = ("num_layers", "num_heads", "feedforward", "dropout", "norm_first")
+"""Options of a transformer's encoder that its decoder takes as well."""
 MOST_ROWS = 50_000
 """Training windows times targets that a highway is fitted to, evenly thinned beyond: more move nothing."""
 
@@ -75,6 +80,9 @@ def build_model(
             vocab_size=spec.vocab_size, pad_id=spec.pad_id, tokens=tokens, **_embedding_options(config)
         )
     encoder = schema.construct("model", without(node, PARTS), input_size=embedding.output_size)
+    if spec.task == "translation":
+        assert isinstance(embedding, Embedding)
+        return _build_translator(config, spec, embedding, encoder)
     if spec.task in ("tagging", "detection") and isinstance(encoder, ConcatMLP | SegmentRecurrent):
         raise InputError(
             f"model={node['name']} answers one vector for a whole row, data of task={spec.task} asks at each step."
@@ -106,6 +114,30 @@ def _build_forecaster(config: Config, spec: DataSpec) -> Forecaster:
         encoder, spec.num_outputs, spec.num_features, spec.num_future, spec.horizon, task.roles,
         **decoding, **only(node["head"], ("pooling", "dropout")),
     )  # fmt: skip
+
+
+def _build_translator(config: Config, spec: DataSpec, embedding: Embedding, encoder: torch.nn.Module) -> AnyModel:
+    node, decoder = config["model"], config["task"]["decoder"]
+    if node["ngrams"] is not None or node["tail"] is not None:
+        raise InputError(f"model={node['name']} classifies texts: choose another for this data, such as model=seq2seq.")
+    target = embedding
+    if not spec.shared:
+        # Vectors of the source's language say nothing of the target's.
+        options = {**_embedding_options(config), "vectors": None, "trainable": True, "dim": embedding.output_size}
+        target = Embedding(vocab_size=spec.num_outputs, pad_id=spec.pad_id, **options)
+    if decoder["kind"] == "transformer":
+        if not isinstance(encoder, TransformerEncoder):
+            raise InputError(
+                f"task.decoder.kind=transformer goes with model=transformer, whose sizes it takes, not with "
+                f"model={node['name']}: take task.decoder.kind=recurrent."
+            )
+        head = _token_head(node, target, encoder.output_size, spec.num_outputs)
+        return TransformerTranslator(embedding, encoder, target, head, **only(node, TRANSFORMER))
+    memory: int = encoder.output_size  # type: ignore[assignment]
+    speaker = AttentionDecoder(target.output_size, memory, **without(decoder, ("kind", "bridge")))
+    bridge = Bridge(encoder, speaker.recurrent, decoder["bridge"])  # type: ignore[arg-type]
+    head = _token_head(node, target, speaker.output_size, spec.num_outputs)
+    return Seq2Seq(embedding, encoder, bridge, target, speaker, head)
 
 
 def _embedding_options(config: Config) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.optim import Optimizer
 
 from seqlab import schema
@@ -26,14 +27,24 @@ from seqlab.engine.runtime import Runtime, make_runtime, resolve_device, tune_al
 from seqlab.engine.settings import Settings
 from seqlab.engine.tracker import Tracker
 from seqlab.samples import Samples
+from seqlab.search import Search, search
+from seqlab.text.pairs import PairPipeline
 from seqlab.text.pipeline import TextPipeline
 from seqlab.types import DataSpec, InputError, Task, Units
 
 
 def build_task(
-    config: Config, spec: DataSpec, pipeline: TextPipeline | None = None, units: Units | None = None
+    config: Config,
+    spec: DataSpec,
+    pipeline: TextPipeline | PairPipeline | None = None,
+    units: Units | None = None,
+    *,
+    final: bool = False,
 ) -> Task:
-    """Loss and metrics; those of forecasts in the data's own units are known with ``units`` alone."""
+    """Loss and metrics; those of forecasts in the data's own units are known with ``units`` alone.
+
+    With ``final``, as a finished model is measured: a translation is searched for as ``task.search`` says, not greedily.
+    """
     node = without(config["task"], TASK_PARTS)
     known = {
         "num_outputs": spec.num_outputs,
@@ -42,9 +53,22 @@ def build_task(
         "horizon": spec.horizon,
         "units": units,
         "characters": None if pipeline is None else pipeline.characters,
+        "pad_id": spec.pad_id,
+        "decode": None if pipeline is None else pipeline.decode,
+        "write": partial(_write, spec, build_search(config, final)) if spec.task == "translation" else None,
     }
     taken = schema.arguments(schema.locate(node.get("_target_"), "task"))
     return schema.construct("task", node, **{name: value for name, value in known.items() if name in taken})
+
+
+def build_search(config: Config, final: bool = True) -> Search:
+    """How a model's translations are searched for: as ``task.search`` says, or greedily."""
+    options = config["task"]["search"]
+    return Search(**options) if final else Search(**{**options, "beam": 1})
+
+
+def _write(spec: DataSpec, options: Search, model: Any, inputs: Tensor, lengths: Tensor) -> list[Sequence[int]]:
+    return [found[0].ids for found in search(model, inputs, lengths, spec, options)]
 
 
 def build_samples(config: Config, data: Data, tracker: Tracker) -> Samples | None:

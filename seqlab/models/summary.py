@@ -13,9 +13,11 @@ from seqlab.models.embedding import Features
 from seqlab.models.forecaster import Forecaster
 from seqlab.models.language_model import LanguageModel
 from seqlab.models.model import Model
+from seqlab.models.seq2seq import Seq2Seq
+from seqlab.models.transformer import TransformerTranslator
 from seqlab.types import Encoded
 
-AnyModel = Model | LanguageModel | Forecaster
+AnyModel = Model | LanguageModel | Forecaster | Seq2Seq | TransformerTranslator
 
 _PROBE_LENGTH = 7
 """Steps of the probe; an answer's middle dimension of this size is shown as ``T``."""
@@ -95,7 +97,7 @@ def summarize(model: AnyModel) -> Summary:
 
 
 def _probe(model: AnyModel, like: Tensor) -> tuple[Tensor, ...]:
-    """Two rows of zeros, their lengths, and of a forecaster what is known of the steps to come."""
+    """Two rows of zeros and their lengths; of a forecaster what is known of the steps to come, of a translator a target."""
     lengths = torch.full((2,), _PROBE_LENGTH)
     if isinstance(model, Forecaster):
         G = model.num_future
@@ -104,7 +106,8 @@ def _probe(model: AnyModel, like: Tensor) -> tuple[Tensor, ...]:
         return (inputs, lengths, like.new_zeros(2, model.horizon, G)) if G else (inputs, lengths)
     if isinstance(model.embedding, Features):
         return like.new_zeros(2, _PROBE_LENGTH, model.embedding.output_size), lengths
-    return torch.zeros(2, _PROBE_LENGTH, dtype=torch.long, device=like.device), lengths
+    ids = torch.zeros(2, _PROBE_LENGTH, dtype=torch.long, device=like.device)
+    return (ids, lengths, ids, lengths) if isinstance(model, Seq2Seq | TransformerTranslator) else (ids, lengths)
 
 
 def _layers(model: AnyModel) -> dict[str, nn.Module]:
@@ -115,6 +118,11 @@ def _layers(model: AnyModel) -> dict[str, nn.Module]:
         layers |= {f"encoder.layers.{name}": layer for name, layer in stack.named_children()}
     else:
         layers["encoder"] = model.encoder
+    if isinstance(model, Seq2Seq):
+        names = ("bridge", "target_embedding", "decoder", "head")
+        return layers | {name: getattr(model, name) for name in names}
+    if isinstance(model, TransformerTranslator):
+        return layers | {name: getattr(model, name) for name in ("target_embedding", "decoder", "head")}
     if isinstance(model, LanguageModel):
         return layers | {"head": model.head}
     if isinstance(model, Forecaster):
@@ -131,7 +139,7 @@ def _kind(layer: nn.Module) -> str:
 
 
 def _shape(answer: Any) -> str:
-    if isinstance(answer, tuple):  # a recurrent layer answers its outputs and its final state
+    while isinstance(answer, tuple):  # a recurrent layer answers its outputs and its final state
         answer = answer[0]
     shape = answer.outputs.shape if isinstance(answer, Encoded) else answer.shape
     assert isinstance(shape, torch.Size)

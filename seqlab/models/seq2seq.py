@@ -1,0 +1,91 @@
+"""Encoder-decoder: one network reads the source, another writes the target and looks back at the source."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from seqlab.models.attention_decoder import AttentionDecoder, Bridge
+from seqlab.models.embedding import Embedding
+from seqlab.models.heads import TokenHead
+from seqlab.models.translator import Memory, Spoken
+from seqlab.types import Encoded, States
+
+
+class Seq2Seq(nn.Module):
+    """A recurrent encoder-decoder (Sutskever et al. 2014, Bahdanau et al. 2015, Luong et al. 2015): a ``Translator``.
+
+    Args:
+        embedding: of the source.
+        encoder: any: ``(B, T, E)`` and lengths to ``Encoded``.
+        bridge: from its end to the decoder's beginning.
+        target_embedding: of the target; the same module where both sides share their vocabulary.
+        decoder: embedded tokens to what says the next.
+        head: that to logits.
+    """
+
+    def __init__(
+        self,
+        embedding: Embedding,
+        encoder: nn.Module,
+        bridge: Bridge,
+        target_embedding: Embedding,
+        decoder: AttentionDecoder,
+        head: TokenHead,
+    ) -> None:
+        super().__init__()
+        self.embedding, self.encoder, self.bridge = embedding, encoder, bridge
+        self.target_embedding, self.decoder, self.head = target_embedding, decoder, head
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.head.output.weight.device
+
+    def forward(
+        self, inputs: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor, forcing: float = 1.0
+    ) -> Spoken:
+        """See ``Translator``."""
+        memory = self.begin(inputs, lengths)
+        if forcing < 1:
+            return self._sampled(memory, targets, forcing)
+        words = self.target_embedding(targets)
+        said, attention = self.decoder(words, target_lengths, memory.source, self._states(memory))
+        return Spoken(self.head(self.head.drop(said)), attention)
+
+    def begin(self, inputs: Tensor, lengths: Tensor) -> Memory:
+        """See ``Translator``."""
+        encoded: Encoded = self.encoder(self.embedding(inputs), lengths)
+        state = tuple(part for layer in self.bridge(encoded) for part in layer)
+        if self.decoder.input_feeding:
+            state = (encoded.final.new_zeros(len(inputs), self.decoder.output_size), *state)
+        return Memory(self.decoder.prepare(encoded), state)
+
+    def step(self, memory: Memory, ids: Tensor) -> tuple[Tensor, Memory, Tensor | None]:
+        """See ``Translator``."""
+        word = self.target_embedding(ids.unsqueeze(1)).squeeze(1)
+        feeds = self.decoder.input_feeding
+        fed = memory.state[0] if feeds else None
+        said, states, weights = self.decoder.step(word, fed, memory.source, self._states(memory))
+        logits = self.head(self.head.drop(said.unsqueeze(1))).squeeze(1)
+        parts = tuple(part for layer in states for part in layer)
+        return logits.float(), Memory(memory.source, (said, *parts) if feeds else parts), weights
+
+    def _sampled(self, memory: Memory, targets: Tensor, forcing: float) -> Spoken:
+        """Each step after the first reads, by lot, the true token or the one that the model finds likeliest."""
+        forced = torch.rand(targets.shape, device=targets.device) < forcing
+        logits: list[Tensor] = []
+        looked: list[Tensor] = []
+        for u, ids in enumerate(targets.unbind(1)):
+            if u > 0:
+                ids = torch.where(forced[:, u], ids, logits[-1].argmax(1))
+            said, memory, weights = self.step(memory, ids)
+            logits.append(said)
+            if weights is not None:
+                looked.append(weights)
+        return Spoken(torch.stack(logits, 1), torch.stack(looked, 1) if looked else None)
+
+    def _states(self, memory: Memory) -> States:
+        """The decoder's states, layer by layer; with input feeding its last answer stands before them."""
+        parts = iter(memory.state[1:] if self.decoder.input_feeding else memory.state)
+        return tuple(tuple(next(parts) for _ in layer) for layer in self.bridge.shapes)
