@@ -16,6 +16,7 @@ from seqlab.build import Data
 from seqlab.data.arrays import ArrayData
 from seqlab.data.forecast import ForecastData
 from seqlab.data.labelled import LabelledText
+from seqlab.data.parallel import ParallelText
 from seqlab.data.series import Series
 from seqlab.engine import checkpoint
 from seqlab.engine.evaluate import Evaluation, evaluate
@@ -78,7 +79,7 @@ def report(
     if config["floor"] and isinstance(data, ForecastData):
         floors = build.floor_errors(config, data, split)
         floor = build.told(config, floors)
-    elif config["floor"] and not isinstance(data, ForecastData):
+    elif config["floor"] and not isinstance(data, ForecastData | ParallelText):
         floor = build.build_floor(config, data, split)
     params = sum(p.numel() for p in model.parameters())
     summary = {

@@ -82,10 +82,9 @@ def check_config(config: Config) -> None:
         schema.check("task.decoder", _translator_options, config["task"]["decoder"])
         schema.check("task.search", Search, config["task"]["search"])
         build_search(config)
-        if not schema.accepts(config["task"]["samples"], int) or config["task"]["samples"] < 0:
-            raise InputError(
-                f"task.samples must be a number of sentences from 0 up, not {config['task']['samples']!r}."
-            )
+        samples = config["task"]["samples"]
+        if not schema.accepts(samples, int) or samples < 0:
+            raise InputError(f"task.samples must be a number of sentences from 0 up, not {samples!r}.")
     schema.check("model.embedding", Embedding, model["embedding"], ("vocab_size", "pad_id", "tokens"))
     schema.check("model.head", _head_options, model["head"])
     schema.check("model", Model, only(model, ("tail", "vote")), ("embedding", "encoder", "head", "ngrams"))

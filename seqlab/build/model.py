@@ -38,7 +38,7 @@ from seqlab.models.seq2seq import Seq2Seq
 from seqlab.models.transformer import TransformerTranslator
 from seqlab.nn import ConcatMLP, SegmentRecurrent, TransformerEncoder
 from seqlab.tasks.forecasting import Forecasting
-from seqlab.types import DataSpec, InputError, Split, Tokens
+from seqlab.types import DataSpec, InputError, Pairs, Split, Tokens
 
 HEADS: dict[str, Callable[..., torch.nn.Module]] = {
     "classification": ClassificationHead,
@@ -54,7 +54,10 @@ MOST_ROWS = 50_000
 
 
 def build_model(
-    config: Config, spec: DataSpec, tokens: Sequence[str] = (), train: Split | Part | Tokens | Windows | None = None
+    config: Config,
+    spec: DataSpec,
+    tokens: Sequence[str] = (),
+    train: Split | Part | Tokens | Windows | Pairs | None = None,
 ) -> AnyModel:
     """Embedding, encoder and head joined, initial weights drawn from ``seed``.
 

@@ -43,7 +43,7 @@ def build_task(
 ) -> Task:
     """Loss and metrics; those of forecasts in the data's own units are known with ``units`` alone.
 
-    With ``final``, as a finished model is measured: a translation is searched for as ``task.search`` says, not greedily.
+    With ``final``, as a finished model is measured: translations are searched for as ``task.search`` says.
     """
     node = without(config["task"], TASK_PARTS)
     known = {

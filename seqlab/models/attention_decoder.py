@@ -20,8 +20,8 @@ BridgeKind = Literal["dense", "copy", "zero"]
 class Bridge(nn.Module):
     """From what an encoder ends with to the state in which a decoder begins.
 
-    * ``dense``: ``tanh(W final + b)`` for each tensor of the state, as in Bahdanau et al. 2015 (appendix A.2.2): for any
-      cells, depths and directions.
+    * ``dense``: ``tanh(W final + b)`` for each tensor of the state, as in Bahdanau et al. 2015 (appendix A.2.2): for
+      any cells, depths and directions.
     * ``copy``: the encoder's own state, as in Sutskever et al. 2014: for two stacks of the same cells and sizes, read
       left to right.
     * ``zero``: nothing; all is left to the attention.
@@ -47,8 +47,8 @@ class Bridge(nn.Module):
             same = isinstance(encoder, Recurrent) and not encoder.bidirectional and _shapes(encoder) == self.shapes
             if not same:
                 raise InputError(
-                    "bridge=copy hands the encoder's state on, and this encoder's state is not the decoder's: give both "
-                    "the same cell, hidden_size and num_layers and bidirectional=false, or take bridge=dense."
+                    "bridge=copy hands the encoder's state on, and this encoder's state is not the decoder's: give "
+                    "both the same cell, hidden_size and num_layers and bidirectional=false, or take bridge=dense."
                 )
 
     def forward(self, encoded: Encoded) -> States:

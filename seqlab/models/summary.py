@@ -97,7 +97,7 @@ def summarize(model: AnyModel) -> Summary:
 
 
 def _probe(model: AnyModel, like: Tensor) -> tuple[Tensor, ...]:
-    """Two rows of zeros and their lengths; of a forecaster what is known of the steps to come, of a translator a target."""
+    """Two rows of zeros and their lengths; of a forecaster the known future, of a translator targets."""
     lengths = torch.full((2,), _PROBE_LENGTH)
     if isinstance(model, Forecaster):
         G = model.num_future

@@ -20,8 +20,8 @@ class Attention(nn.Module):
     * ``dot``: ``q . m``; both of one width (Luong et al. 2015, equation 8).
     * ``general``: ``q . W m`` (there, too).
     * ``additive``: ``v . tanh(W q + U m + b)`` (Bahdanau et al. 2015, appendix A.1.2; ``concat`` of Luong et al.).
-    * ``multihead``: ``num_heads`` scaled dot products of linear maps of both, whose means of a third map are put side by
-      side (Vaswani et al. 2017, section 3.2.2, without the map behind them: what reads the context has one).
+    * ``multihead``: ``num_heads`` scaled dot products of linear maps of both, whose means of a third map are put side
+      by side (Vaswani et al. 2017, section 3.2.2, without the map behind them: what reads the context has one).
 
     Args:
         query_size: ``Q``.
