@@ -79,7 +79,7 @@ def report(
     if config["floor"] and isinstance(data, ForecastData):
         floors = build.floor_errors(config, data, split)
         floor = build.told(config, floors)
-    elif config["floor"] and not isinstance(data, ForecastData | ParallelText):
+    elif config["floor"] and not isinstance(data, ForecastData):
         floor = build.build_floor(config, data, split)
     params = sum(p.numel() for p in model.parameters())
     summary = {

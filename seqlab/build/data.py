@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from seqlab.baselines.peaks import Signals
 from seqlab.baselines.peaks import floor as peak_floor
 from seqlab.baselines.series import Forecaster, History, forecasters
 from seqlab.baselines.text import floor as text_floor
+from seqlab.baselines.translation import floor as translation_floor
 from seqlab.build.keys import (
     BATCHING,
     WINDOWS,
@@ -37,6 +39,7 @@ from seqlab.data.windows import ChainLoader, LaneLoader, WindowLoader
 from seqlab.paths import cache_dir
 from seqlab.tasks.forecast_errors import ForecastErrors, blocks
 from seqlab.tasks.peaks import match, scores
+from seqlab.tasks.translation_scores import score
 from seqlab.text.pairs import PairPipeline
 from seqlab.text.pipeline import TextPipeline, WordPipeline
 from seqlab.types import InputError, Loader, Pairs, Split, Tokens
@@ -146,7 +149,7 @@ def check_same_data(saved: Mapping[str, Any], data: Data) -> None:
     raise InputError(f"The data is not what the run was trained on: {how}; put the run's data back, or train anew.")
 
 
-def build_floor(config: Config, data: LabelledText | ArrayData | Corpus, split: str) -> dict[str, float]:
+def build_floor(config: Config, data: LabelledText | ArrayData | Corpus | ParallelText, split: str) -> dict[str, float]:
     """The honest baselines of the same data, from the same training part; in closed form for a generated task.
     Those of series are ``floor_errors``, which tell more than one number.
 
@@ -160,6 +163,12 @@ def build_floor(config: Config, data: LabelledText | ArrayData | Corpus, split: 
         return language_floor(
             data.train, part, data.spec.vocab_size, order=10 if single else 5,
             cache_dir=cache_dir() / "floors", digest=f"{split}-{data.digest}",
+        )  # fmt: skip
+    if isinstance(data, ParallelText):
+        name = config["task"]["decides"].replace("loss", "bleu_lower")
+        return translation_floor(
+            data.train_texts, getattr(data, split).texts, partial(score, name),
+            name=name, cache_dir=cache_dir() / "floors", digest=f"{split}-{data.digest}",
         )  # fmt: skip
     words = WordPipeline()
     if words.config() != data.pipeline.config():

@@ -110,16 +110,12 @@ class TranslationMeter:
     """Teacher-forced loss, perplexity and accuracy of tokens; BLEU, chrF and exact matches of what was written.
 
     Attributes:
-        scores: of what was written, also by length of the source.
-        sources, references, said: texts, in the order they were seen.
-        index: which rows of the split those are.
+        scores: of what was written, also by length of the source; it keeps the texts.
+        index: which rows of the split those are, in the order of ``scores``.
     """
 
     def __init__(self, task: Translation) -> None:
         self.task, self.scores = task, TranslationScores()
-        self.sources: list[str] = []
-        self.references: list[str] = []
-        self.said: list[str] = []
         self.index: list[int] = []
         self._nats: list[Tensor] = []
         self._right: list[Tensor] = []
@@ -139,9 +135,6 @@ class TranslationMeter:
         sources, references = batch.texts
         said = [self.task.decode(ids) for ids in loss.said]
         self.scores.add(sources, said, references, (batch.lengths - 1).tolist())  # EOS is no word
-        self.sources += sources
-        self.references += references
-        self.said += said
         self.index += batch.index.tolist()
 
     def compute(self) -> dict[str, float]:
@@ -153,4 +146,4 @@ class TranslationMeter:
             "perplexity": math.exp(min(nats, 700.0)),
             "token_accuracy": int(torch.stack(self._right).sum()) / self._tokens,
         }
-        return metrics | (self.scores.compute() if self.said else {})
+        return metrics | (self.scores.compute() if self.index else {})
