@@ -120,11 +120,15 @@ def test_sentences_are_translated_word_by_word():
 
 
 def test_what_the_empty_word_says_better_is_left_out():
-    lexicon = Lexicon.learn(*made_up(200))
-    assert lexicon.words["sich"] == ""
-    assert lexicon.translate(["Hund sich Katze"]) == ["Dog cat"]
+    # Each sentence says "do", to which the source has no word, and "sich" comes with something else each time.
+    nouns = [(f"hund{i}", f"dog{i}") for i in range(8)]
+    sources = [source for source, _ in nouns for _ in range(4)] + ["sich"] * 40
+    targets = [f"do {target}" for _, target in nouns for _ in range(4)] + [f"do this{i} that{i}" for i in range(40)]
+    lexicon = Lexicon.learn(sources, targets)
+    assert lexicon.words == {**dict(nouns), "sich": ""}
+    assert lexicon.translate(["Hund1 sich hund3"]) == ["Dog1 dog3"]
     # What stands in every sentence, as the empty word does, has its say all the same.
-    assert lexicon.words["der"] == "the"
+    assert Lexicon.learn(*made_up(200)).words["der"] == "the"
     assert Lexicon.learn(["der hund", "der vogel"], ["the dog", "the bird"]).words["der"] == "the"
 
 
