@@ -13,14 +13,12 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from seqlab.cli_predict import Device, RunDir, Trust, check_targets, predict, show_table
 from seqlab.engine.progress import readable
 from seqlab.errors import InputError, one_sentence, show_anything
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
-
     from seqlab.decode import Sampling
-    from seqlab.forecasts import Outcome
     from seqlab.run import Run
 
 app = typer.Typer(
@@ -29,9 +27,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-RunDir = Annotated[Path, typer.Argument(help="A run folder, as a training prints it on its last line.", metavar="RUN")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Trust = Annotated[bool, typer.Option("--trust", help="Also run code outside seqlab that the run's config names.")]
 
 
 def main() -> None:
@@ -76,55 +71,7 @@ def evaluate(
     Console().print(table)
 
 
-@app.command()
-def predict(
-    run: RunDir,
-    texts: Annotated[
-        list[str] | None, typer.Argument(help="Texts to label, or - for one text a line from standard input.")
-    ] = None,
-    horizon: Annotated[int | None, typer.Option(help="Of a forecast: steps; by default all it learned.")] = None,
-    path: Annotated[
-        Path | None, typer.Option(help="Of a forecast: another file of the same columns to go on from.")
-    ] = None,
-    plans: Annotated[
-        Path | None, typer.Option(help="Of a forecast: a CSV with the covariates of the steps to come.")
-    ] = None,
-    csv: Annotated[Path | None, typer.Option(help="Of a forecast: write it here, with its quantiles.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Of a forecast: draw it here (.png, .pdf, .svg).")] = None,
-    device: Device = "auto",
-    trust: Trust = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
-) -> None:
-    """Label texts, or forecast beyond the end of the data, with a run's best weights.
-
-    `seqlab predict RUN "some text"`, `seqlab predict RUN --horizon 24 --csv out.csv --plot out.png`
-    """
-    from seqlab.run import Run
-
-    if not texts:
-        opened = Run(run, device, trust)
-        if opened.spec.task == "forecasting":
-            _check_targets(csv, plot)
-            _forecast(opened.forecast(horizon, path, plans), run, csv, plot, as_json)
-            return
-    if horizon is not None or path or plans or csv or plot:
-        raise InputError(
-            "--horizon, --path, --plans, --csv and --plot are for runs that forecast, and go without texts."
-        )
-    if texts == ["-"]:
-        texts = [line.rstrip("\n") for line in sys.stdin]
-    if not texts:
-        raise InputError("There is no text to label: give texts as arguments, or - and one text a line.")
-    answers = Run(run, device, trust).predict(texts)
-    if as_json:
-        for answer in answers:
-            print(json.dumps(answer, ensure_ascii=False))
-        return
-    table = Table("label", "probability", "text")
-    for answer in answers:
-        text = answer["text"] if len(answer["text"]) <= 100 else answer["text"][:99] + "…"
-        table.add_row(answer["label"], f"{answer['probabilities'][answer['label']]:.3f}", text)
-    Console().print(table)
+app.command()(predict)
 
 
 @app.command()
@@ -142,7 +89,7 @@ def backtest(
     from seqlab.backtest import backtest as roll
     from seqlab.run import Run
 
-    _check_targets(csv, plot)
+    check_targets(csv, plot)
     found = roll(Run(run, device, trust), folds, refit)
     if csv is not None:
         found.table.to_csv(csv, index=False)
@@ -152,7 +99,7 @@ def backtest(
         print(json.dumps(found.metrics))
         return
     folded = found.table.set_index("fold").T.reset_index(names="fold")
-    _show_table(folded, f"{run}: {'trained anew for each fold' if refit else 'as trained'}")
+    show_table(folded, f"{run}: {'trained anew for each fold' if refit else 'as trained'}")
 
 
 @app.command()
@@ -257,49 +204,6 @@ A line is read on from where the text is, and the model writes on behind it; an 
 A line break is read only where a line ends in \\.   :reset forgets the text, :quit (or the end of input) ends."""
 
 
-def _forecast(found: Outcome, run: Path, csv: Path | None, plot: Path | None, as_json: bool) -> None:
-    """A forecast beyond the end of the data: as a table, a file, a picture."""
-    table = found.table()
-    if csv is not None:
-        table.to_csv(csv, index=False)
-    if plot is not None:
-        found.figure().savefig(plot)
-    if as_json:
-        print(table.to_json(orient="records", lines=True, date_format="iso", date_unit="s"), end="")
-        return
-    shown = table[[name for name in ("series", "time", *found.columns) if name in table]].copy()
-    shown["time"] = [str(time).removesuffix(" 00:00:00") for time in shown["time"]]
-    for label in found.columns:
-        shown[label] = shown[label].map(readable)
-        if {f"{label}_5%", f"{label}_95%"} <= {*table}:
-            ends = zip(table[f"{label}_5%"].map(readable), table[f"{label}_95%"].map(readable), strict=True)
-            shown[label] += [f"  [{low}, {high}]" for low, high in ends]
-    _show_table(shown, f"{run}, beyond the end of the data")
-
-
-def _check_targets(csv: Path | None, plot: Path | None) -> None:
-    """Refuse a place that cannot be written before the work that it is to hold."""
-    if plot is not None:
-        from matplotlib.figure import Figure
-
-        kinds = sorted(Figure().canvas.get_supported_filetypes())
-        if plot.suffix[1:].lower() not in kinds:
-            raise InputError(f"--plot {plot} names no kind of picture: end it in one of .{', .'.join(kinds)}.")
-    for path in (csv, plot):
-        if path is not None and not path.resolve().parent.is_dir():
-            raise InputError(f"{path.resolve().parent} is no folder: make it first, or name another place.")
-
-
-def _show_table(frame: DataFrame, title: str, most: int = 60) -> None:
-    """At most so many rows on standard output."""
-    table = Table(*(str(name) for name in frame), title=title)
-    for row in frame.head(most).itertuples(index=False):
-        table.add_row(*(readable(cell) if isinstance(cell, float) else str(cell) for cell in row))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
-    if len(frame) > most:
-        print(f"{len(frame) - most:,} more rows: --csv FILE writes all.")
-
-
 def _take_turns(run: Run, sampling: Sampling, seed: int, prompt: str | None, length: int, stop: str | None) -> None:
     """A text that a person and the model write in turns."""
     writer = run.writer(sampling, seed)
@@ -334,9 +238,7 @@ def _lines(first: str | None) -> Iterator[str]:
 
 
 def _name_unknown(run: Run, text: str) -> None:
-    from seqlab.decode import unknown
-
-    if run.pipeline is not None and (sentence := unknown(run.pipeline, text)):
+    if sentence := run.unknown(text):
         print(f"warning: {sentence}", file=sys.stderr)
 
 

@@ -16,7 +16,6 @@ from seqlab.build import Data
 from seqlab.data.arrays import ArrayData
 from seqlab.data.forecast import ForecastData
 from seqlab.data.labelled import LabelledText
-from seqlab.data.parallel import ParallelText
 from seqlab.data.series import Series
 from seqlab.engine import checkpoint
 from seqlab.engine.evaluate import Evaluation, evaluate

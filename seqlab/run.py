@@ -17,10 +17,13 @@ from seqlab.decode import Sampling, Writer, unknown
 from seqlab.engine import checkpoint
 from seqlab.engine.evaluate import evaluate
 from seqlab.forecasts import Asked, Outcome, ahead_of, check_leak
-from seqlab.models import LanguageModel
+from seqlab.models import AnyTranslator, LanguageModel
 from seqlab.schema import did_you_mean
+from seqlab.search import Search
 from seqlab.tasks.forecasting import Forecasting
+from seqlab.text.pairs import PairPipeline
 from seqlab.text.pipeline import load_pipeline
+from seqlab.translations import Translated, translate
 from seqlab.types import DataSpec, InputError, Split, Task
 
 SPLITS = ("train", "val", "test")
@@ -160,7 +163,7 @@ class Run:
         Raises:
             InputError: the run was not trained to label texts.
         """
-        if self.pipeline is None or self.spec.task != "classification":
+        if self.spec.task != "classification" or self.pipeline is None or isinstance(self.pipeline, PairPipeline):
             raise InputError(
                 f"{self.path} was trained on data={self.config['data']['name']}, which has no texts to label."
             )
@@ -182,6 +185,34 @@ class Run:
                     }
         return answers
 
+    def translate(
+        self, texts: Sequence[str], search: Search | None = None, attention: bool = False
+    ) -> list[list[Translated]]:
+        """Translations of ``texts``, of each the best first; a text's answer depends on it alone.
+
+        Args:
+            texts: sentences.
+            search: how translations are looked for; None: as the run's own test part was translated.
+            attention: whether to tell where the model looked.
+
+        Raises:
+            InputError: the run translates nothing.
+        """
+        if not isinstance(self.pipeline, PairPipeline) or not isinstance(self.model, AnyTranslator):
+            raise InputError(
+                f"{self.path} was trained on data={self.config['data']['name']} and translates nothing: name the run "
+                "of a translation model, such as model=seq2seq data=dates trains."
+            )
+        return translate(
+            self.model, self.pipeline, self.spec, texts, search or build.build_search(self.config), attention
+        )
+
+    def unknown(self, text: str) -> str:
+        """A sentence that names what of ``text`` the run has never seen; empty where it knows all."""
+        if self.pipeline is None:
+            return ""
+        return unknown(self.pipeline.source if isinstance(self.pipeline, PairPipeline) else self.pipeline, text)
+
     def writer(self, sampling: Sampling | None = None, seed: int = 0) -> Writer:
         """What writes text with a language model, piece by piece, and goes on where it ended.
 
@@ -194,12 +225,13 @@ class Run:
         Raises:
             InputError: the run is no language model, or an argument is out of range.
         """
-        if self.pipeline is None or not isinstance(self.model, LanguageModel):
+        pipeline = self.pipeline
+        if not isinstance(self.model, LanguageModel) or pipeline is None or isinstance(pipeline, PairPipeline):
             raise InputError(
                 f"{self.path} was trained on data={self.config['data']['name']} and writes no text: name the run of a "
                 "language model, such as model=lstm data=verses trains."
             )
-        return Writer(self.model.stream(), self.pipeline, sampling, seed, self.runtime.device)
+        return Writer(self.model.stream(), pipeline, sampling, seed, self.runtime.device)
 
     def generate(
         self,
@@ -223,7 +255,7 @@ class Run:
         """
         writer = self.writer(Sampling(temperature, top_k, top_p, greedy), seed)
         pieces = writer.write(prompt, length, stop)
-        if self.pipeline is not None and (sentence := unknown(self.pipeline, prompt)):
+        if sentence := self.unknown(prompt):
             warnings.warn(sentence, stacklevel=2)
         return "".join(pieces)
 

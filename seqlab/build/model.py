@@ -22,6 +22,8 @@ from seqlab.data.synthetic import Part
 from seqlab.engine.runtime import seed_everything
 from seqlab.models import (
     AnyModel,
+    AttentionDecoder,
+    Bridge,
     ClassificationHead,
     Embedding,
     Features,
@@ -30,12 +32,11 @@ from seqlab.models import (
     Model,
     NgramReader,
     RegressionHead,
+    Seq2Seq,
     StepHead,
     TokenHead,
+    TransformerTranslator,
 )
-from seqlab.models.attention_decoder import AttentionDecoder, Bridge
-from seqlab.models.seq2seq import Seq2Seq
-from seqlab.models.transformer import TransformerTranslator
 from seqlab.nn import ConcatMLP, SegmentRecurrent, TransformerEncoder
 from seqlab.tasks.forecasting import Forecasting
 from seqlab.types import DataSpec, InputError, Pairs, Split, Tokens

@@ -17,7 +17,8 @@ from seqlab.models.seq2seq import Seq2Seq
 from seqlab.models.transformer import TransformerTranslator
 from seqlab.types import Encoded
 
-AnyModel = Model | LanguageModel | Forecaster | Seq2Seq | TransformerTranslator
+AnyTranslator = Seq2Seq | TransformerTranslator
+AnyModel = Model | LanguageModel | Forecaster | AnyTranslator
 
 _PROBE_LENGTH = 7
 """Steps of the probe; an answer's middle dimension of this size is shown as ``T``."""
@@ -107,7 +108,7 @@ def _probe(model: AnyModel, like: Tensor) -> tuple[Tensor, ...]:
     if isinstance(model.embedding, Features):
         return like.new_zeros(2, _PROBE_LENGTH, model.embedding.output_size), lengths
     ids = torch.zeros(2, _PROBE_LENGTH, dtype=torch.long, device=like.device)
-    return (ids, lengths, ids, lengths) if isinstance(model, Seq2Seq | TransformerTranslator) else (ids, lengths)
+    return (ids, lengths, ids, lengths) if isinstance(model, AnyTranslator) else (ids, lengths)
 
 
 def _layers(model: AnyModel) -> dict[str, nn.Module]:

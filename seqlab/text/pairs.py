@@ -26,6 +26,7 @@ class PairPipeline:
         target: likewise of their translations; None: ``source`` learns one vocabulary from both sides.
 
     Attributes:
+        source: see above, and ``target`` likewise; of a shared vocabulary both are one.
         shared: whether one vocabulary serves both sides.
         tokens: the source side's vocabulary, id to token.
         target_tokens: the target side's.
@@ -37,9 +38,9 @@ class PairPipeline:
 
     def __init__(self, source: TextPipeline, target: TextPipeline | None = None) -> None:
         assert target is not source, "leave target away to share one vocabulary"
-        self._source, self._target = source, source if target is None else target
+        self.source, self.target = source, source if target is None else target
         self.shared = target is None
-        for side in (self._source, self._target):
+        for side in (self.source, self.target):
             assert (side.unk_id, side.pad_id) == (self.unk_id, self.pad_id), "both sides agree on <unk> and <pad>"
         self.tokens: list[str] = []
         self.target_tokens: list[str] = []
@@ -67,24 +68,24 @@ class PairPipeline:
             InputError: no token is left for a vocabulary.
         """
         if self.shared:
-            both = self._source.fit_encode([*sources, *targets])
+            both = self.source.fit_encode([*sources, *targets])
             found = _rows(both, 0, len(sources)), _rows(both, len(sources), len(both))
         else:
-            found = _fit_side("source", self._source, sources), _fit_side("target", self._target, targets)
+            found = _fit_side("source", self.source, sources), _fit_side("target", self.target, targets)
         self._number()
         return _framed(found[0], None, self.source_eos_id), _framed(found[1], self.start_id, self.eos_id)
 
     def encode_sources(self, texts: Iterable[str]) -> Ragged:
         """Ids of sentences to translate, each row ending in EOS."""
-        return _framed(self._source.encode(texts), None, self.source_eos_id)
+        return _framed(self.source.encode(texts), None, self.source_eos_id)
 
     def encode_targets(self, texts: Iterable[str]) -> Ragged:
         """Ids of translations, each row from START to EOS."""
-        return _framed(self._target.encode(texts), self.start_id, self.eos_id)
+        return _framed(self.target.encode(texts), self.start_id, self.eos_id)
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text that target ids stand for, without START, EOS and padding."""
-        return self._target.decode(id for id in map(int, ids) if id < self.start_id)
+        return self.target.decode(id for id in map(int, ids) if id < self.start_id)
 
     def source_words(self, ids: Iterable[int]) -> list[str]:
         """Each source token by itself, readable, EOS too, padding not: what an axis is labelled with."""
@@ -96,12 +97,12 @@ class PairPipeline:
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments: what a cache key digests."""
-        return {"source": self._source.config(), "target": None if self.shared else self._target.config()}
+        return {"source": self.source.config(), "target": None if self.shared else self.target.config()}
 
     def state_dict(self) -> dict[str, Any]:
         """Both sides, as plain data."""
-        target = None if self.shared else self._target.state_dict()
-        return {"kind": "pair", "source": self._source.state_dict(), "target": target}
+        target = None if self.shared else self.target.state_dict()
+        return {"kind": "pair", "source": self.source.state_dict(), "target": target}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> PairPipeline:
@@ -111,9 +112,9 @@ class PairPipeline:
 
     def _number(self) -> None:
         """Put START and EOS behind what the sides have learned; nothing where they have not."""
-        if self._source.tokens and self._target.tokens:
-            self.tokens = [*self._source.tokens, START, EOS]
-            self.target_tokens = self.tokens if self.shared else [*self._target.tokens, START, EOS]
+        if self.source.tokens and self.target.tokens:
+            self.tokens = [*self.source.tokens, START, EOS]
+            self.target_tokens = self.tokens if self.shared else [*self.target.tokens, START, EOS]
 
 
 def _fit_side(name: str, pipeline: TextPipeline, texts: Sequence[str]) -> Ragged:

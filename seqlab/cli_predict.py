@@ -1,0 +1,198 @@
+"""``seqlab predict``: labels, forecasts and translations of a run, as tables, lines, files and pictures."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from seqlab.engine.progress import readable
+from seqlab.errors import InputError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from seqlab.forecasts import Outcome
+    from seqlab.run import Run
+    from seqlab.search import Search
+    from seqlab.translations import Translated
+
+RunDir = Annotated[Path, typer.Argument(help="A run folder, as a training prints it on its last line.", metavar="RUN")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Trust = Annotated[bool, typer.Option("--trust", help="Also run code outside seqlab that the run's config names.")]
+
+CHUNK = 512
+"""Sentences that are translated before the first of them is shown."""
+PANELS = 6
+"""Sentences whose attention is drawn in one picture."""
+
+
+def predict(
+    run: RunDir,
+    texts: Annotated[
+        list[str] | None, typer.Argument(help="Texts to label or translate, or - for one a line from standard input.")
+    ] = None,
+    horizon: Annotated[int | None, typer.Option(help="Of a forecast: steps; by default all it learned.")] = None,
+    path: Annotated[
+        Path | None, typer.Option(help="Of a forecast: another file of the same columns to go on from.")
+    ] = None,
+    plans: Annotated[
+        Path | None, typer.Option(help="Of a forecast: a CSV with the covariates of the steps to come.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Of a forecast: write it here, with its quantiles.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Of a forecast: draw it here (.png, .pdf, .svg).")] = None,
+    nbest: Annotated[int | None, typer.Option(help="Of a translation: so many of each text, with scores.")] = None,
+    beam: Annotated[
+        int | None, typer.Option(help="Of a translation: hypotheses kept; 1 is greedy; by default the run's own.")
+    ] = None,
+    length_penalty: Annotated[
+        float | None, typer.Option(help="Of a translation: more favours the longer; 0: none.")
+    ] = None,
+    sample: Annotated[bool, typer.Option("--sample", help="Of a translation: draw it by chance.")] = False,
+    temperature: Annotated[float | None, typer.Option(help="With --sample: below 1 plays safe.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="With --sample: of so many most probable tokens.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="With --sample: of the most probable of this share.")] = None,
+    seed: Annotated[int | None, typer.Option(help="With --sample: the same seed draws the same.")] = None,
+    attention: Annotated[
+        Path | None, typer.Option(help="Of a translation: draw where the model looked (.png, .pdf, .svg).")
+    ] = None,
+    device: Device = "auto",
+    trust: Trust = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Label or translate texts, or forecast beyond the end of the data, with a run's best weights.
+
+    `seqlab predict RUN "some text"`, `seqlab predict RUN < lines.txt`, `seqlab predict RUN --horizon 24 --csv out.csv`
+    """
+    from seqlab.run import Run
+
+    opened = Run(run, device, trust)
+    task = opened.spec.task
+    of_forecasts = {"--horizon": horizon, "--path": path, "--plans": plans, "--csv": csv, "--plot": plot}
+    drawing: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+    searching: dict[str, Any] = {"nbest": nbest, "beam": beam, "length_penalty": length_penalty, **drawing}
+    of_translations: dict[str, Any] = {f"--{name.replace('_', '-')}": value for name, value in searching.items()}
+    of_translations |= {"--sample": sample or None, "--attention": attention}
+    for kind, options in (("forecasting", of_forecasts), ("translation", of_translations)):
+        given = [name for name, value in options.items() if value is not None]
+        if given and task != kind:
+            what = "forecast" if kind == "forecasting" else "translate"
+            raise InputError(f"{given[0]} is for runs that {what}, and {run} was trained for {task}: leave it away.")
+    if task == "forecasting":
+        if texts:
+            raise InputError(f"{run} forecasts what comes after its data, and reads no texts: leave them away.")
+        check_targets(csv, plot)
+        _forecast(opened.forecast(horizon, path, plans), run, csv, plot, as_json)
+        return
+    if texts == ["-"] or (not texts and not sys.stdin.isatty()):
+        texts = [line.rstrip("\n") for line in sys.stdin]
+    if not texts:
+        verb = "translate" if task == "translation" else "label"
+        raise InputError(f"There is no text to {verb}: give texts as arguments, or - and one text a line.")
+    if task == "translation":
+        check_targets(None, attention, "--attention")
+        wanted = {name: value for name, value in searching.items() if value is not None}
+        _translate(opened, texts, _search(opened, sample, wanted), attention, as_json)
+        return
+    answers = opened.predict(texts)
+    if as_json:
+        for answer in answers:
+            print(json.dumps(answer, ensure_ascii=False))
+        return
+    table = Table("label", "probability", "text")
+    for answer in answers:
+        text = answer["text"] if len(answer["text"]) <= 100 else answer["text"][:99] + "…"
+        table.add_row(answer["label"], f"{answer['probabilities'][answer['label']]:.3f}", text)
+    Console().print(table)
+
+
+def _search(opened: Run, sample: bool, wanted: dict[str, Any]) -> Search:
+    """The run's own search, changed as was asked for."""
+    from seqlab import build
+
+    own = build.build_search(opened.config)
+    if sample:
+        own = replace(own, beam=1, sampling=True)
+    elif wanted.get("nbest", 1) > own.beam and "beam" not in wanted:
+        own = replace(own, beam=wanted["nbest"])
+    return replace(own, **wanted)
+
+
+def _translate(opened: Run, texts: list[str], options: Search, attention: Path | None, as_json: bool) -> None:
+    """One line a text; of several translations a text each with its score, and an empty line between texts."""
+    panels: list[Translated] = []
+    chunks = [texts[first : first + CHUNK] for first in range(0, len(texts), CHUNK)]
+    shown = Console(stderr=True)
+    for text in texts:
+        if sentence := opened.unknown(text):
+            print(f"warning: {sentence}", file=sys.stderr)
+    bar = track(chunks, "translating", console=shown, transient=True, disable=len(chunks) == 1)
+    for number, chunk in enumerate(bar):
+        found = opened.translate(chunk, options, attention=attention is not None)
+        if attention is not None:
+            panels += [each[0] for each in found if each[0].attention is not None][: PANELS - len(panels)]
+        for row, each in enumerate(found):
+            if as_json:
+                said = [{"text": one.text, "score": one.score, "finished": one.finished} for one in each]
+                print(json.dumps({"source": each[0].source, "translations": said}, ensure_ascii=False))
+            elif options.nbest == 1:
+                print(each[0].text)
+            else:
+                print("\n" * bool(number or row) + "\n".join(f"{one.score:.4f}\t{one.text}" for one in each))
+    if attention is not None:
+        from seqlab.insight.translation import attention_figure
+
+        if not panels:
+            raise InputError("There is no attention to draw: the texts are empty, or the model looks back at nothing.")
+        rows = [(one.source_words, one.words, one.attention) for one in panels]
+        attention_figure(rows).savefig(attention)
+
+
+def _forecast(found: Outcome, run: Path, csv: Path | None, plot: Path | None, as_json: bool) -> None:
+    """A forecast beyond the end of the data: as a table, a file, a picture."""
+    table = found.table()
+    if csv is not None:
+        table.to_csv(csv, index=False)
+    if plot is not None:
+        found.figure().savefig(plot)
+    if as_json:
+        print(table.to_json(orient="records", lines=True, date_format="iso", date_unit="s"), end="")
+        return
+    shown = table[[name for name in ("series", "time", *found.columns) if name in table]].copy()
+    shown["time"] = [str(time).removesuffix(" 00:00:00") for time in shown["time"]]
+    for label in found.columns:
+        shown[label] = shown[label].map(readable)
+        if {f"{label}_5%", f"{label}_95%"} <= {*table}:
+            ends = zip(table[f"{label}_5%"].map(readable), table[f"{label}_95%"].map(readable), strict=True)
+            shown[label] += [f"  [{low}, {high}]" for low, high in ends]
+    show_table(shown, f"{run}, beyond the end of the data")
+
+
+def check_targets(csv: Path | None, plot: Path | None, option: str = "--plot") -> None:
+    """Refuse a place that cannot be written before the work that it is to hold."""
+    if plot is not None:
+        from matplotlib.figure import Figure
+
+        kinds = sorted(Figure().canvas.get_supported_filetypes())
+        if plot.suffix[1:].lower() not in kinds:
+            raise InputError(f"{option} {plot} names no kind of picture: end it in one of .{', .'.join(kinds)}.")
+    for path in (csv, plot):
+        if path is not None and not path.resolve().parent.is_dir():
+            raise InputError(f"{path.resolve().parent} is no folder: make it first, or name another place.")
+
+
+def show_table(frame: DataFrame, title: str, most: int = 60) -> None:
+    """At most so many rows on standard output."""
+    table = Table(*(str(name) for name in frame), title=title)
+    for row in frame.head(most).itertuples(index=False):
+        table.add_row(*(readable(cell) if isinstance(cell, float) else str(cell) for cell in row))
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    if len(frame) > most:
+        print(f"{len(frame) - most:,} more rows: --csv FILE writes all.")
