@@ -115,8 +115,8 @@ def test_a_wrong_folder_is_one_sentence(invoke, words, sentence):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["predict", "--horizon", "3"], "are for runs that forecast"),
-        (["predict", "--plot", "out.png"], "are for runs that forecast"),
+        (["predict", "--horizon", "3"], "is for runs that forecast"),
+        (["predict", "--plot", "out.png"], "is for runs that forecast"),
         (["backtest"], "forecasts nothing: name the run of a forecaster, such as model=lstm data=waves trains"),
         (["leaktest"], "forecasts nothing: name the run of a forecaster, such as model=lstm data=waves trains"),
     ],
