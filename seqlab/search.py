@@ -233,18 +233,7 @@ def _singles(
         total += values
         finished = tokens == spec.eos_id
         over = finished | (limits == step + 1)
-        for one in over.nonzero().flatten().tolist():
-            log_probability = float(total[one])
-            ends[int(rows[one])].append(
-                _End(
-                    log_probability / float(penalties[step + 1]),
-                    log_probability,
-                    bool(finished[one]),
-                    step,
-                    int(places[one]),
-                    int(tokens[one]),
-                )
-            )
+        _end(ends, over, rows, total, total / penalties[step + 1], finished, step, places, tokens)
         on = ~over
         parents, ids = places[on], tokens[on]
         if not len(ids):
@@ -269,67 +258,73 @@ def _beams(
     beam, B = options.beam, len(lengths)
     rows, limits = torch.arange(B), options.limits(lengths)
     penalties = options.penalties(int(limits.max()))
-    total = torch.zeros(B, 1, dtype=torch.float64)  # of the hypotheses that go on, best first; -inf: there is none
+    total = torch.zeros(B, 1, dtype=torch.float64)  # of the hypotheses of each row, best first
+    alive = torch.ones(B, 1, dtype=torch.bool)  # which of them go on: these, row by row, stand in the model's places
     best = torch.full((B, options.nbest), -math.inf, dtype=torch.float64)  # scores of the best that ended
-    parents, ids = torch.arange(B), torch.full((B,), spec.start_id)
+    parents, ids, owners = torch.arange(B), torch.full((B,), spec.start_id), rows  # owners: whose each place is
     ends: list[list[_End]] = [[] for _ in range(B)]
     for step in range(int(limits.max())):
         logits, memory, look = model.step(memory, ids.to(model.device))
         trail.add(ids, parents, look if attention else None)
         # Of one hypothesis at most beam go on and one ends, so no more than its first beam + 1 can matter; of a row,
-        # where at most beam end, no more than the first 2 * beam.
-        values, tokens = _largest(_log_probabilities(logits, spec), beam + 1)
-        none = total.flatten() == -math.inf
-        _certify(values[~none, 0])
-        R, width = total.shape
-        logs = (total.view(-1, 1) + values.masked_fill(none.unsqueeze(1), -math.inf)).view(R, -1)
-        logs, order = (each[:, : 2 * beam] for each in logs.sort(dim=-1, descending=True, stable=True))
-        tokens = tokens.view(R, -1).gather(1, order)
-        places = order // values.shape[1] + width * torch.arange(R).unsqueeze(1)
-        ending = tokens == spec.eos_id
+        # where each hypothesis ends once, no more than the first 2 * beam.
+        values, said = _largest(_log_probabilities(logits, spec), beam + 1)
+        _certify(values[:, 0])
+        logs = total.new_full((*alive.shape, values.shape[1]), -math.inf)
+        logs[alive] = total[alive].unsqueeze(1) + values
+        logs, order = (each[:, : 2 * beam] for each in logs.flatten(1).sort(dim=-1, descending=True, stable=True))
+        places = (alive.flatten().cumsum(0) - 1).view_as(alive).gather(1, order // values.shape[1]).clamp(min=0)
+        tokens = said[places, order % values.shape[1]]
+        ending, scores = tokens == spec.eos_id, logs / penalties[step + 1]
 
-        finished = ending[:, :beam] & (logs[:, :beam] > -math.inf)
-        scores = logs / penalties[step + 1]
-        best = torch.cat([best, scores[:, :beam].masked_fill(~finished, -math.inf)], 1).topk(options.nbest).values
-        # Those that go on, in order; where there are not enough, what ends stands in for them as none.
+        finished = ending & (logs > -math.inf)
+        finished[:, beam:] = False
+        best = torch.cat([best, scores.masked_fill(~finished, -math.inf)], 1).topk(options.nbest).values
+        last = (limits == step + 1).unsqueeze(1)
+        # Those that go on, in order: all that do not end, then what ends, which counts as nothing.
         order = ending.byte().sort(dim=-1, stable=True).indices[:, :beam]
         total = logs.masked_fill(ending, -math.inf).gather(1, order)
-        # A log probability only falls and the penalty only grows up to the limit: no more than this can come.
-        hope = total[:, 0] / penalties[limits]
-        last = limits == step + 1
-        over = last | (best[:, -1] >= hope)
+        # A log probability only falls and the penalty only grows, so no hypothesis gets beyond its score at the limit.
+        # One that cannot get among the best is dropped; what it would have kept from going on is worse than itself.
+        alive = (total / penalties[limits].unsqueeze(1) > best[:, -1:]) & ~last
 
-        cut = (last & (best[:, -1] == -math.inf)).unsqueeze(1) & ~ending & (logs > -math.inf)
-        cut &= (~ending).cumsum(1) <= beam
-        shown = cut.clone()
-        shown[:, :beam] |= finished
-        for row, one in shown.nonzero().tolist():
-            ends[int(rows[row])].append(
-                _End(
-                    float(scores[row, one]),
-                    float(logs[row, one]),
-                    bool(ending[row, one]),
-                    step,
-                    int(places[row, one]),
-                    int(tokens[row, one]),
-                )
-            )
-        on = ~over
-        if not on.any():
+        cut = last & (best[:, -1:] == -math.inf) & ~ending & (logs > -math.inf) & ((~ending).cumsum(1) <= beam)
+        _end(ends, finished | cut, rows, logs, scores, ending, step, places, tokens)
+        parents, ids = (each.gather(1, order)[alive] for each in (places, tokens))
+        if not len(ids):
             break
-        parents, ids = (each.gather(1, order)[on].flatten() for each in (places, tokens))
-        memory = _move(memory, parents, R * width, bool(on.all()) and total.shape[1] == width, model.device)
-        rows, limits, total, best = rows[on], limits[on], total[on], best[on]
+        before, owners = owners, rows.unsqueeze(1).expand_as(alive)[alive]
+        memory = _move(memory, parents, torch.equal(before, owners), model.device)
+        on = alive.any(1)
+        rows, limits, total, alive, best = rows[on], limits[on], total[on], alive[on], best[on]
     return ends
 
 
-def _move(memory: Memory, parents: Tensor, held: int, same_rows: bool, device: torch.device) -> Memory:
-    """The memories of ``parents``, of ``held``; beams of the same rows share what is known of the source."""
-    if torch.equal(parents, torch.arange(held)):
+def _end(
+    ends: list[list[_End]],
+    which: Tensor,
+    rows: Tensor,
+    logs: Tensor,
+    scores: Tensor,
+    finished: Tensor,
+    step: int,
+    places: Tensor,
+    tokens: Tensor,
+) -> None:
+    """Note those that end, of ``(R,)`` or ``(R, N)`` of everything."""
+    for index in which.nonzero().tolist():
+        at = tuple(index)
+        numbers = float(scores[at]), float(logs[at])
+        ends[int(rows[at[0]])].append(_End(*numbers, bool(finished[at]), step, int(places[at]), int(tokens[at])))
+
+
+def _move(memory: Memory, parents: Tensor, same: bool, device: torch.device) -> Memory:
+    """The memories of ``parents``; if each place belongs to the ``same`` row as before, its source stays."""
+    if not same:
+        return memory.select(parents.to(device))
+    if torch.equal(parents, torch.arange(len(parents))):
         return memory
-    if same_rows:
-        return Memory(memory.source, Memory((), memory.state).select(parents.to(device)).state)
-    return memory.select(parents.to(device))
+    return Memory(memory.source, Memory((), memory.state).select(parents.to(device)).state)
 
 
 def _log_probabilities(logits: Tensor, spec: DataSpec) -> Tensor:

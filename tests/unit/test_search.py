@@ -224,6 +224,7 @@ def modes():
         Search(),
         Search(beam=3, nbest=3),
         Search(beam=4, nbest=2, length_penalty=0),
+        Search(beam=5, length_penalty=0.6),
         Search(sampling=True, nbest=3, seed=4),
         Search(sampling=True, temperature=0.7, top_k=5, top_p=0.9),
     ]
@@ -322,11 +323,27 @@ def test_rows_leave_when_they_are_done(options):
     kinds = [Told.kind(source) for source in SOURCES]
     assert [row[0].ids for row in found] == [(2,) if each == kind else (2,) * 5 for each in kinds]
     others = sum(each != kind for each in kinds)
-    # Nothing can beat a certain end, so a beam does not go on looking: nor does it where only one is asked for.
-    if options.nbest == 1:
+    if options.nbest == options.beam == 1:
         assert model.asked == [len(SOURCES)] * 2 + [others] * 4
         moved = [first[0] is not second[0] for first, second in itertools.pairwise(model.sources)]
         assert moved == [False, True, False, False, False]  # nothing is copied while nobody leaves
+
+
+def test_a_beam_stops_when_nothing_can_get_better():
+    table = torch.full((KINDS, P, 9), -2.0)
+    table[:, Told.after([7, 2]), 8] = 60.0
+    table[:, Told.after([7]), 2] = 1.0
+    model = Told(table)
+    found = search(model, *padded(SOURCES), spec_of(9), Search(beam=4))
+    assert {row[0].ids for row in found} == {(2,)}
+    # What the penalty at the limit cannot lift above a sure end is not asked about, though its row goes on.
+    long = Told(table)
+    search(long, *padded(SOURCES), spec_of(9), Search(beam=4, nbest=4))
+    assert len(model.asked) < len(long.asked)
+    assert sum(model.asked) < sum(long.asked)
+    none = Told(table)
+    search(none, *padded(SOURCES), spec_of(9), Search(beam=4, length_penalty=0))
+    assert len(none.asked) == 2  # without a penalty nothing gets better at all
 
 
 def test_the_first_step_is_asked_once_for_all_beams_and_what_is_known_of_sources_stays_while_beams_move():
