@@ -125,14 +125,18 @@ class _End:
 
 @dataclass
 class _Trail:
-    """What stood in which place of the batch at every step, to be followed back.
+    """What stood in which place of the batch at every step, to be followed back from where hypotheses end.
 
     Attributes:
+        attention: whether anybody asks where the model looked.
+        ends: of each row, in the order in which they were found.
         tokens: of each step, what each of its places read.
         parents: of each step, which place of the step before each came from.
-        looks: of each step ``(places, T)``, where each looked; empty if nobody asks.
+        looks: of each step ``(places, T)``, where each looked.
     """
 
+    attention: bool
+    ends: list[list[_End]]
     tokens: list[list[int]] = field(default_factory=list)
     parents: list[list[int]] = field(default_factory=list)
     looks: list[Tensor] = field(default_factory=list)
@@ -140,8 +144,24 @@ class _Trail:
     def add(self, tokens: Tensor, parents: Tensor, look: Tensor | None) -> None:
         self.tokens.append(tokens.tolist())
         self.parents.append(parents.tolist())
-        if look is not None:
+        if self.attention and look is not None:
             self.looks.append(look.cpu())
+
+    def end(
+        self,
+        which: Tensor,
+        rows: Tensor,
+        logs: Tensor,
+        scores: Tensor,
+        finished: Tensor,
+        places: Tensor,
+        tokens: Tensor,
+    ) -> None:
+        """Note that at this step end ``which``, of ``(R,)`` or ``(R, N)`` of everything."""
+        at = which.nonzero(as_tuple=True)
+        noted = zip(*(each[at].tolist() for each in (scores, logs, finished, places, tokens)), strict=True)
+        for row, (score, log, ended, place, token) in zip(rows[at[0]].tolist(), noted, strict=True):
+            self.ends[row].append(_End(score, log, ended, len(self.tokens) - 1, place, token))
 
     def hypothesis(self, end: _End, length: int) -> Hypothesis:
         """The one that ends there, of a source ``length`` long."""
@@ -180,20 +200,19 @@ def search(
     assert not model.training, "dropout would make the translations a matter of chance: call model.eval() first"
     if not len(inputs):
         return []
-    trail = _Trail()
+    trail = _Trail(attention, [[] for _ in lengths])
     with torch.inference_mode():
         memory = model.begin(inputs.to(model.device), lengths)
-        if options.sampling:
-            ends = _singles(model, memory, lengths, spec, options, trail, attention, _chances(inputs, lengths, options))
-        elif options.beam == 1:
-            ends = _singles(model, memory, lengths, spec, options, trail, attention)
+        if options.beam > 1:
+            _beams(model, memory, lengths, spec, options, trail)
         else:
-            ends = _beams(model, memory, lengths, spec, options, trail, attention)
-    for row in ends:  # stable: of equals what was found first
+            chances = _chances(inputs, lengths, options) if options.sampling else None
+            _singles(model, memory, lengths, spec, options, trail, chances)
+    for row in trail.ends:  # stable: of equals what was found first
         row.sort(key=lambda end: (not end.finished, -end.score))
     return [
         [trail.hypothesis(end, length) for end in row[: options.nbest]]
-        for row, length in zip(ends, lengths.tolist(), strict=True)
+        for row, length in zip(trail.ends, lengths.tolist(), strict=True)
     ]
 
 
@@ -204,56 +223,40 @@ def _singles(
     spec: DataSpec,
     options: Search,
     trail: _Trail,
-    attention: bool,
     chances: Tensor | None = None,
-) -> list[list[_End]]:
+) -> None:
     """Each row's ends, token by token: the most probable, or (``chances`` ``(B * nbest, U)`` given) by chance."""
-    B, each = len(lengths), 1 if chances is None else options.nbest
-    rows = torch.arange(B).repeat_interleave(each)  # whose each is
-    limits = options.limits(lengths).repeat_interleave(each)
+    B, copies = len(lengths), 1 if chances is None else options.nbest
+    rows = torch.arange(B).repeat_interleave(copies)  # whose each one is
+    limits = options.limits(lengths).repeat_interleave(copies)
     penalties = options.penalties(int(limits.max()))
     total = torch.zeros(len(rows), dtype=torch.float64)
     places = rows  # where each stands in what the model holds: at first those of one row share it
     parents, ids = torch.arange(B), torch.full((B,), spec.start_id)
-    ends: list[list[_End]] = [[] for _ in range(B)]
     for step in range(int(limits.max())):
         logits, memory, look = model.step(memory, ids.to(model.device))
-        trail.add(ids, parents, look if attention else None)
+        trail.add(ids, parents, look)
         said = _log_probabilities(logits, spec)
         if chances is None:
             values, tokens = (each.cpu() for each in said.max(-1))  # of equals the first
             _certify(values)
         else:
-            said = said.cpu()
-            _certify(said.amax(-1))
-            below = options.chance().probabilities(said).cumsum(-1)[places]
-            # The first whose share of [0, 1) reaches beyond the chance; never one without a share.
-            tokens = torch.searchsorted(below, chances[:, step : step + 1] * below[:, -1:], right=True).squeeze(1)
-            values = said[places, tokens]
+            values, tokens = _draw(said, places, chances[:, step], options)
         total += values
         finished = tokens == spec.eos_id
         over = finished | (limits == step + 1)
-        _end(ends, over, rows, total, total / penalties[step + 1], finished, step, places, tokens)
+        trail.end(over, rows, total, total / penalties[step + 1], finished, places, tokens)
         on = ~over
         parents, ids = places[on], tokens[on]
         if not len(ids):
             break
-        if len(parents) != len(places) or (step == 0 and each > 1):
+        if len(parents) != len(places) or (step == 0 and copies > 1):
             memory = memory.select(parents.to(model.device))
         rows, limits, total, places = rows[on], limits[on], total[on], torch.arange(len(ids))
         chances = None if chances is None else chances[on]
-    return ends
 
 
-def _beams(
-    model: Translator,
-    memory: Memory,
-    lengths: Tensor,
-    spec: DataSpec,
-    options: Search,
-    trail: _Trail,
-    attention: bool,
-) -> list[list[_End]]:
+def _beams(model: Translator, memory: Memory, lengths: Tensor, spec: DataSpec, options: Search, trail: _Trail) -> None:
     """Each row's ends by beam search."""
     beam, B = options.beam, len(lengths)
     rows, limits = torch.arange(B), options.limits(lengths)
@@ -262,10 +265,9 @@ def _beams(
     alive = torch.ones(B, 1, dtype=torch.bool)  # which of them go on: these, row by row, stand in the model's places
     best = torch.full((B, options.nbest), -math.inf, dtype=torch.float64)  # scores of the best that ended
     parents, ids, owners = torch.arange(B), torch.full((B,), spec.start_id), rows  # owners: whose each place is
-    ends: list[list[_End]] = [[] for _ in range(B)]
     for step in range(int(limits.max())):
         logits, memory, look = model.step(memory, ids.to(model.device))
-        trail.add(ids, parents, look if attention else None)
+        trail.add(ids, parents, look)
         # Of one hypothesis at most beam go on and one ends, so no more than its first beam + 1 can matter; of a row,
         # where each hypothesis ends once, no more than the first 2 * beam.
         values, said = _largest(_log_probabilities(logits, spec), beam + 1)
@@ -289,7 +291,7 @@ def _beams(
         alive = (total / penalties[limits].unsqueeze(1) > best[:, -1:]) & ~last
 
         cut = last & (best[:, -1:] == -math.inf) & ~ending & (logs > -math.inf) & ((~ending).cumsum(1) <= beam)
-        _end(ends, finished | cut, rows, logs, scores, ending, step, places, tokens)
+        trail.end(finished | cut, rows, logs, scores, ending, places, tokens)
         parents, ids = (each.gather(1, order)[alive] for each in (places, tokens))
         if not len(ids):
             break
@@ -297,25 +299,19 @@ def _beams(
         memory = _move(memory, parents, torch.equal(before, owners), model.device)
         on = alive.any(1)
         rows, limits, total, alive, best = rows[on], limits[on], total[on], alive[on], best[on]
-    return ends
 
 
-def _end(
-    ends: list[list[_End]],
-    which: Tensor,
-    rows: Tensor,
-    logs: Tensor,
-    scores: Tensor,
-    finished: Tensor,
-    step: int,
-    places: Tensor,
-    tokens: Tensor,
-) -> None:
-    """Note those that end, of ``(R,)`` or ``(R, N)`` of everything."""
-    for index in which.nonzero().tolist():
-        at = tuple(index)
-        numbers = float(scores[at]), float(logs[at])
-        ends[int(rows[at[0]])].append(_End(*numbers, bool(finished[at]), step, int(places[at]), int(tokens[at])))
+def _draw(said: Tensor, places: Tensor, chances: Tensor, options: Search) -> tuple[Tensor, Tensor]:
+    """One token for each of ``places`` ``(N,)`` by its chance ``(N,)``: log probabilities and ids, on the CPU."""
+    if options.top_k is None:
+        said, ids = said.cpu(), torch.arange(said.shape[1]).expand_as(said)
+    else:  # they are the same as of all, and far fewer to sort
+        said, ids = _largest(said, options.top_k)
+    _certify(said.amax(-1))
+    below = options.chance().probabilities(said).cumsum(-1)[places]
+    # The first whose share of [0, 1) reaches beyond the chance: never one without a share.
+    drawn = torch.searchsorted(below, chances.unsqueeze(1) * below[:, -1:], right=True).squeeze(1)
+    return said[places, drawn], ids[places, drawn]
 
 
 def _move(memory: Memory, parents: Tensor, same: bool, device: torch.device) -> Memory:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from seqlab.decode import Sampling
 from seqlab.models.translator import Memory
 from seqlab.search import Hypothesis, Search, _largest, search
 from seqlab.types import DataSpec, InputError
@@ -254,6 +255,7 @@ def test_attention_goes_with_its_words(options):
         for each in row:
             steps = len(each.ids) + each.finished
             assert each.attention.shape == (steps, len(source))
+            assert not each.attention.is_inference()  # an ordinary tensor for whoever draws it
             assert each.attention.tolist() == model.looked(source, each.ids, spec, steps)
     assert search(model, *padded(SOURCES), spec, options)[0][0].attention is None
 
@@ -456,6 +458,20 @@ def test_sentences_do_not_share_their_luck():
     sources = [[2, 3], [3, 2], [2, 2, 3]]
     options = Search(sampling=True, max_ratio=0, max_extra=20)
     assert len({row[0].ids for row in search(model, *padded(sources), spec_of(30), options)}) == 3
+
+
+@pytest.mark.parametrize(("top_k", "top_p"), [(3, None), (3, 0.6), (None, 0.6), (99, 0.999)])
+def test_what_is_drawn_is_what_sampling_keeps(top_k, top_p):
+    spec, model, source = spec_of(12), Told.drawn(6, 12, 1.0), [3, 4]
+    options = Search(sampling=True, temperature=1.3, top_k=top_k, top_p=top_p, nbest=2000, max_ratio=0, max_extra=1)
+    drawn = [(*each.ids, spec.eos_id)[0] for each in search(model, *padded([source]), spec, options)[0]]
+    logits = torch.tensor([model.logs(source, [], spec)])
+    logits[:, [UNK, PAD, spec.start_id]] = -math.inf
+    expected = 2000 * Sampling(1.3, top_k, top_p).probabilities(logits)[0]
+    counts = torch.bincount(torch.tensor(drawn), minlength=12)
+    assert not counts[expected == 0].any()
+    kept = expected > 0
+    assert ((counts[kept] - expected[kept]) ** 2 / expected[kept]).sum() < 26  # chi square of at most 8: 1 in 1000
 
 
 @pytest.mark.parametrize("options", [{"top_k": 1}, {"top_p": 1e-6}, {"temperature": 1e-6}])
