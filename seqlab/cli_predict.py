@@ -137,7 +137,8 @@ def _translate(opened: Run, texts: list[str], options: Search, attention: Path |
     for number, chunk in enumerate(bar):
         found = opened.translate(chunk, options, attention=attention is not None)
         if attention is not None:
-            panels += [each[0] for each in found if each[0].attention is not None][: PANELS - len(panels)]
+            panels += [each[0] for each in found if each[0].attention is not None]
+            panels = panels[:PANELS]
         for row, each in enumerate(found):
             if as_json:
                 said = [{"text": one.text, "score": one.score, "finished": one.finished} for one in each]
@@ -147,12 +148,14 @@ def _translate(opened: Run, texts: list[str], options: Search, attention: Path |
             else:
                 print("\n" * bool(number or row) + "\n".join(f"{one.score:.4f}\t{one.text}" for one in each))
     if attention is not None:
-        from seqlab.insight.translation import attention_figure
+        from seqlab.insight.translation import Attention, attention_figure
 
         if not panels:
             raise InputError("There is no attention to draw: the texts are empty, or the model looks back at nothing.")
-        rows = [(one.source_words, one.words, one.attention) for one in panels]
-        attention_figure(rows).savefig(attention)
+        looked = [(one, one.attention) for one in panels if one.attention is not None]
+        attention_figure([Attention(one.source_words, one.words, weights) for one, weights in looked]).savefig(
+            attention
+        )
 
 
 def _forecast(found: Outcome, run: Path, csv: Path | None, plot: Path | None, as_json: bool) -> None:

@@ -16,6 +16,7 @@ from seqlab.build import Data
 from seqlab.data.arrays import ArrayData
 from seqlab.data.forecast import ForecastData
 from seqlab.data.labelled import LabelledText
+from seqlab.data.parallel import ParallelText
 from seqlab.data.series import Series
 from seqlab.engine import checkpoint
 from seqlab.engine.evaluate import Evaluation, evaluate
@@ -29,7 +30,9 @@ from seqlab.insight.classification import confusion_figure, example_table, preci
 from seqlab.insight.detection import Strip, detection_figure
 from seqlab.insight.forecast import Panel, error_by_step_figure, forecast_figure, residual_figure
 from seqlab.insight.language import position_loss_figure
-from seqlab.models import AnyModel, LanguageModel
+from seqlab.insight.translation import Attention, attention_figure, length_figure, translation_table
+from seqlab.models import AnyModel, AnyTranslator, LanguageModel
+from seqlab.samples import Samples
 from seqlab.tasks.classification import ClassificationMeter
 from seqlab.tasks.detection import DetectionMeter
 from seqlab.tasks.forecast_errors import ForecastErrors
@@ -37,12 +40,16 @@ from seqlab.tasks.forecasting import ForecastMeter
 from seqlab.tasks.language_modeling import LanguageMeter
 from seqlab.tasks.regression import RegressionMeter
 from seqlab.tasks.tagging import TaggingMeter
+from seqlab.tasks.translation import TranslationMeter
+from seqlab.translations import translate
 from seqlab.types import InputError
 
 PROJECTED = 1000
 """Tokens shown in the projector, the most frequent ones: its file is text, and browsers choke on all of them."""
 EXAMPLES = 24
 """Test texts shown with what the model said."""
+HEATMAPS = 4
+"""Translations whose attention is drawn."""
 MOST_TARGETS = 8
 """Targets whose residuals are drawn."""
 
@@ -107,6 +114,8 @@ def report(
         "versions": versions(),
         "seed": config["seed"],
     }
+    if isinstance(found.meter, TranslationMeter):
+        summary["signatures"] = found.meter.scores.signatures
     draw(config, data, model, tracker, split, found, summary)
     if isinstance(found.meter, ForecastMeter) and isinstance(data, ForecastData):
         _draw_forecasts(data, tracker, split, found.meter, floors, summary)
@@ -137,10 +146,12 @@ def draw(
         tracker.figure(f"{split}/by_position", position_figure(*meter.by_position), step)
     elif isinstance(meter, DetectionMeter) and isinstance(data, ArrayData):
         _draw_peaks(data, tracker, split, meter, step)
+    elif isinstance(meter, TranslationMeter) and isinstance(data, ParallelText):
+        _draw_translations(config, data, model, tracker, split, meter, step)
     elif isinstance(meter, LanguageMeter):
         tracker.figure(f"{split}/by_position", position_loss_figure(*meter.by_position), step)
         samples = build.build_samples(config, data, tracker)
-        if samples is not None and isinstance(model, LanguageModel):
+        if isinstance(samples, Samples) and isinstance(model, LanguageModel):
             print(f"What it writes:\n\n{samples.write(model, step)}\n")
     weight = getattr(getattr(model, "embedding", None), "weight", None)
     if weight is not None and data.pipeline is not None:
@@ -165,6 +176,35 @@ def _draw_classes(data: Data, tracker: Tracker, split: str, meter: Classificatio
         texts = [data.pipeline.decode(getattr(data, split).tokens[row]) for row in meter.index[seen]]
         table = example_table(texts, targets[seen], probabilities[seen], labels, EXAMPLES)
         tracker.text(f"{split}/examples", table, step)
+
+
+def _draw_translations(
+    config: Mapping[str, Any],
+    data: ParallelText,
+    model: AnyModel,
+    tracker: Tracker,
+    split: str,
+    meter: TranslationMeter,
+    step: int,
+) -> None:
+    """Examples, scores by source length, where the model looked; all translations as a file, in the data's order."""
+    scores, run_dir = meter.scores, tracker.run_dir
+    table = translation_table(scores.sources, scores.references, scores.said, EXAMPLES)
+    tracker.text(f"{split}/translations", table, step)
+    tracker.figure(f"{split}/by_length", length_figure(scores.by_length), step)
+    pd.DataFrame(scores.by_length).to_csv(run_dir / f"{split}_by_length.csv", index=False)
+    lines = [" ".join(scores.said[place].splitlines()) + "\n" for place in np.argsort(meter.index)]
+    (run_dir / f"{split}_translations.txt").write_text("".join(lines), encoding="utf-8")
+    if not isinstance(model, AnyTranslator):
+        return
+    model.eval()
+    # Evaluation goes from long to short: these stand all along the way.
+    places = np.unique(np.linspace(0, len(scores.sources) - 1, HEATMAPS + 2).astype(int)[1:-1])
+    texts, search = [scores.sources[place] for place in places], build.build_search(config)
+    found = [each[0] for each in translate(model, data.pipeline, data.spec, texts, search, attention=True)]
+    looked = [Attention(one.source_words, one.words, one.attention) for one in found if one.attention is not None]
+    if looked:
+        tracker.figure(f"{split}/attention", attention_figure(looked), step)
 
 
 def _draw_peaks(data: ArrayData, tracker: Tracker, split: str, meter: DetectionMeter, step: int) -> None:

@@ -1,15 +1,20 @@
-"""Texts that a language model writes while it learns."""
+"""What a model writes while it learns: texts of a language model, translations of an encoder-decoder."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from seqlab.decode import Sampling, Writer
 from seqlab.engine.tracker import Tracker
-from seqlab.models import LanguageModel
+from seqlab.insight.translation import translation_table
+from seqlab.models import AnyTranslator, LanguageModel
+from seqlab.search import Search
+from seqlab.text.pairs import PairPipeline
 from seqlab.text.pipeline import TextPipeline
-from seqlab.types import InputError
+from seqlab.translations import translate
+from seqlab.types import DataSpec, InputError
 
 log = logging.getLogger(__name__)
 
@@ -43,13 +48,7 @@ class Samples:
 
     def __call__(self, model: Any, step: int) -> bool:
         """Write one if it is time to; answers whether it was."""
-        if str(step).rstrip("0") not in ("1", "2", "5") or step < 100:
-            return False
-        try:
-            self.write(model, step)
-        except InputError as error:  # weights that are not finite: the next step says so, and says more
-            log.warning("No sample at step %d: %s", step, error)
-        return True
+        return _now_and_then(self.write, model, step)
 
     def write(self, model: LanguageModel, step: int) -> str:
         """Write one, and answer it with its prompt. The model's mode and the global generators stay as they are."""
@@ -62,6 +61,59 @@ class Samples:
             model.train(training)
         self._tracker.text("samples", _as_written(text), step)
         return text
+
+
+class SampleTranslations:
+    """Translates the same few sentences greedily at those steps, in TensorBoard's text tab.
+
+    Args:
+        tracker: takes the tables.
+        pipeline: the model's own.
+        spec: of its data.
+        search: how to translate.
+        sources: sentences.
+        references: what would be right.
+    """
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        pipeline: PairPipeline,
+        spec: DataSpec,
+        search: Search,
+        sources: Sequence[str],
+        references: Sequence[str],
+    ) -> None:
+        self._tracker, self._pipeline, self._spec, self._search = tracker, pipeline, spec, search
+        self._sources, self._references = sources, references
+
+    def __call__(self, model: Any, step: int) -> bool:
+        """Translate them if it is time to; answers whether it was."""
+        return _now_and_then(self.write, model, step)
+
+    def write(self, model: AnyTranslator, step: int) -> list[str]:
+        """Translate them, and answer the translations. The model's mode stays as it is."""
+        training = model.training
+        model.eval()
+        try:
+            found = translate(model, self._pipeline, self._spec, self._sources, self._search)
+        finally:
+            model.train(training)
+        said = [each[0].text for each in found]
+        table = translation_table(self._sources, self._references, said, len(said))
+        self._tracker.text("samples", table, step)
+        return said
+
+
+def _now_and_then(write: Callable[[Any, int], Any], model: Any, step: int) -> bool:
+    """``write`` after 100, 200, 500, 1,000, ... steps; answers whether it was time to."""
+    if str(step).rstrip("0") not in ("1", "2", "5") or step < 100:
+        return False
+    try:
+        write(model, step)
+    except InputError as error:  # weights that are not finite: the next step says so, and says more
+        log.warning("No sample at step %d: %s", step, error)
+    return True
 
 
 def _as_written(text: str) -> str:

@@ -41,7 +41,7 @@ from seqlab.tasks.forecast_errors import ForecastErrors, blocks
 from seqlab.tasks.peaks import match, scores
 from seqlab.tasks.translation_scores import score
 from seqlab.text.pairs import PairPipeline
-from seqlab.text.pipeline import TextPipeline, WordPipeline
+from seqlab.text.pipeline import TextPipeline, WordPipeline, load_pipeline
 from seqlab.types import InputError, Loader, Pairs, Split, Tokens
 
 Data = LabelledText | ArrayData | Corpus | ForecastData | ParallelText
@@ -137,7 +137,7 @@ def check_same_data(saved: Mapping[str, Any], data: Data) -> None:
         )
     if data.pipeline is None or saved["pipeline"] is None:
         raise InputError(f"The data is not what the run was trained on: data={data.name} was made with other options.")
-    old, new = saved["pipeline"].get("tokens", []), data.pipeline.state_dict().get("tokens", [])
+    old, new = (_vocabulary(pipeline) for pipeline in (load_pipeline(saved["pipeline"]), data.pipeline))
     if old != new:
         first = next(
             (i for i, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), min(len(old), len(new))
@@ -147,6 +147,12 @@ def check_same_data(saved: Mapping[str, Any], data: Data) -> None:
     else:
         how = "its vocabulary is the same, its texts or labels are not"
     raise InputError(f"The data is not what the run was trained on: {how}; put the run's data back, or train anew.")
+
+
+def _vocabulary(pipeline: TextPipeline | PairPipeline) -> list[str]:
+    """All tokens: of pairs, the source's and then, where they are others, the target's."""
+    other = isinstance(pipeline, PairPipeline) and not pipeline.shared
+    return [*pipeline.tokens, *pipeline.target_tokens] if other else pipeline.tokens  # type: ignore[union-attr]
 
 
 def build_floor(config: Config, data: LabelledText | ArrayData | Corpus | ParallelText, split: str) -> dict[str, float]:

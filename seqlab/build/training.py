@@ -23,10 +23,11 @@ from seqlab.build.keys import (
 )
 from seqlab.data.corpus import Corpus
 from seqlab.data.forecast import ForecastData
+from seqlab.data.parallel import ParallelText
 from seqlab.engine.runtime import Runtime, make_runtime, resolve_device, tune_allocator, tune_products
 from seqlab.engine.settings import Settings
 from seqlab.engine.tracker import Tracker
-from seqlab.samples import Samples
+from seqlab.samples import Samples, SampleTranslations
 from seqlab.search import Search, search
 from seqlab.text.pairs import PairPipeline
 from seqlab.text.pipeline import TextPipeline
@@ -71,8 +72,12 @@ def _write(spec: DataSpec, options: Search, model: Any, inputs: Tensor, lengths:
     return [found[0].ids for found in search(model, inputs, lengths, spec, options)]
 
 
-def build_samples(config: Config, data: Data, tracker: Tracker) -> Samples | None:
-    """What writes texts into TensorBoard while a language model learns; None where there is nothing to write."""
+def build_samples(config: Config, data: Data, tracker: Tracker) -> Samples | SampleTranslations | None:
+    """What writes texts into TensorBoard while a model learns; None where there is nothing to write."""
+    if isinstance(data, ParallelText):
+        sources, references = (texts[: config["task"]["samples"]] for texts in data.val.texts)
+        search = build_search(config, final=False)
+        return SampleTranslations(tracker, data.pipeline, data.spec, search, sources, references) if sources else None
     if not isinstance(data, Corpus) or config["task"]["samples"] is None:
         return None
     return Samples(tracker, data.pipeline, **config["task"]["samples"])

@@ -57,7 +57,7 @@ def confusion_figure(targets: np.ndarray, predictions: np.ndarray, labels: Seque
             colour = "white" if share > 0.55 else "#1B2733"
             axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
     if V <= NAMED_CLASSES:
-        names = [_shorten(label, 18) for label in labels]
+        names = [shorten(label, 18) for label in labels]
         upright = V > 4 or max(map(len, names)) > 10
         axes.set_xticks(range(V), names, rotation=60 if upright else 0)
         if upright:
@@ -106,7 +106,7 @@ def precision_recall_figure(targets: np.ndarray, probabilities: np.ndarray, labe
     for order, label in enumerate(shown):
         recall, precision, average = precision_recall(targets == label, probabilities[:, label])
         averages.append(average)
-        name = f"{_shorten(labels[label], 24)}  AP {average:.3f}" if named else None
+        name = f"{shorten(labels[label], 24)}  AP {average:.3f}" if named else None
         colour, width = (COLOURS[order], 2.0) if named else (GREY, 0.8)
         axes.step(recall, precision, where="pre", color=colour, linewidth=width, label=name)
     if len(labels) == 2 and shown:
@@ -171,8 +171,8 @@ def example_table(
     for name, rows in (("sure and wrong", mistakes), ("unsure", unsure), ("sure and right", hits)):
         for row in rows:
             mark = "✓" if right[row] else "✗"
-            said = f"{_escape(labels[predictions[row]])} {confidence[row]:.1%}, true: {_escape(labels[targets[row]])}"
-            lines.append(f"| {name} {mark} | {said} | {_escape(texts[row])} |")
+            said = f"{escape(labels[predictions[row]])} {confidence[row]:.1%}, true: {escape(labels[targets[row]])}"
+            lines.append(f"| {name} {mark} | {said} | {escape(texts[row])} |")
     return "\n".join(lines)
 
 
@@ -186,7 +186,8 @@ def _in_turn(rows: np.ndarray, predictions: np.ndarray, confidence: np.ndarray) 
     return rows[np.argsort(turn, kind="stable")]
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """A text as a cell of a Markdown table shows it, in one line and not too long."""
     text = " ".join(text.split()).translate({0: "\ufffd"})
     if len(text) > TEXT_LENGTH:
         text = f"{text[: TEXT_LENGTH // 2].rstrip()} … {text[-TEXT_LENGTH // 2 :].lstrip()}"
@@ -200,7 +201,8 @@ def _draw_f1(axes: Axes) -> None:
         axes.annotate(f"F1 {f1}", (1, f1 / (2 - f1)), (3, 0), textcoords="offset points", fontsize=7, color=GREY)
 
 
-def _shorten(label: str, length: int) -> str:
+def shorten(label: str, length: int) -> str:
+    """A label of at most ``length`` characters, as matplotlib writes it."""
     # A dollar sign would start a formula.
     label = label if len(label) <= length else f"{label[: length - 1]}…"
     return label.replace("$", r"\$")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from seqlab.insight.classification import COLOURS, GREY, _escape, _shorten
+from seqlab.insight.classification import COLOURS, GREY, escape, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -95,8 +95,8 @@ class _Panel:
     def __init__(self, sentence: Attention, large: bool) -> None:
         assert sentence.weights.shape == (len(sentence.target), len(sentence.source))
         self.weights = sentence.weights[:MOST_WORDS, :MOST_WORDS]
-        self.source = [_shorten(word, WORD_LENGTH) for word in sentence.source[:MOST_WORDS]]
-        self.target = [_shorten(word, WORD_LENGTH) for word in sentence.target[:MOST_WORDS]]
+        self.source = [shorten(word, WORD_LENGTH) for word in sentence.source[:MOST_WORDS]]
+        self.target = [shorten(word, WORD_LENGTH) for word in sentence.target[:MOST_WORDS]]
         self.font = _font(8 if large else 7)
         cell = CELL if large else SMALL_CELL
         self.cells_width, self.cells_height = max(len(self.source), 1) * cell, max(len(self.target), 1) * cell
@@ -162,7 +162,7 @@ def translation_table(sources: Sequence[str], references: Sequence[str], said: S
     lines = ["| | source | reference | translation |", "|---|---|---|---|"]
     for row in np.linspace(0, len(sources) - 1, min(count, len(sources))).round().astype(int).tolist():
         mark = "✓" if said[row] == references[row] else ""
-        lines.append(f"| {mark} | {_escape(sources[row])} | {_escape(references[row])} | {_escape(said[row])} |")
+        lines.append(f"| {mark} | {escape(sources[row])} | {escape(references[row])} | {escape(said[row])} |")
     return "\n".join(lines)
 
 

@@ -163,7 +163,7 @@ def test_predict_goes_on_from_another_file(invoke, planned, home):
     (["--csv", "nowhere/out.csv"], "nowhere is no folder: make it first"),
     (["--plot", "nowhere/out.png"], "nowhere is no folder: make it first"),
     (["--path", "other.csv"], "data=waves is no file of yours"),
-    (["some text"], "has no texts to label"),
+    (["some text"], "reads no texts: leave them away"),
     (["some text", "--horizon", "3"], "are for runs that forecast, and go without texts"),
 ])  # fmt: skip
 def test_what_predict_cannot_do_is_one_sentence(invoke, run_dir, words, sentence):
