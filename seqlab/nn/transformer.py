@@ -254,7 +254,21 @@ def _layer(kind: type, size: int, heads: int, feedforward: int | None, dropout: 
     for parameter in layer.parameters():
         if parameter.dim() > 1:
             nn.init.xavier_uniform_(parameter)
+    for name, part in list(layer.named_children()):
+        if isinstance(part, nn.Dropout):
+            setattr(layer, name, _Dropout(dropout))
     return layer
+
+
+class _Dropout(nn.Module):
+    """In place of ``nn.Dropout`` in torch's layers: quicker on the CPU, where that takes a tenth of a training step."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: Tensor) -> Tensor:
+        return dropout_steps(x, self.share if self.training else 0.0, time=1, variational=False)
 
 
 def _check(hidden_size: int, num_layers: int, num_heads: int, feedforward: int | None, dropout: float) -> None:
