@@ -290,7 +290,7 @@ def _beams(model: Translator, memory: Memory, lengths: Tensor, spec: DataSpec, o
         # One that cannot get among the best is dropped; what it would have kept from going on is worse than itself.
         alive = (total / penalties[limits].unsqueeze(1) > best[:, -1:]) & ~last
 
-        cut = last & (best[:, -1:] == -math.inf) & ~ending & (logs > -math.inf) & ((~ending).cumsum(1) <= beam)
+        cut = last & (best[:, -1:] == -math.inf) & ~ending & (logs > -math.inf)
         trail.end(finished | cut, rows, logs, scores, ending, places, tokens)
         parents, ids = (each.gather(1, order)[alive] for each in (places, tokens))
         if not len(ids):

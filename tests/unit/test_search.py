@@ -13,7 +13,7 @@ from torch import nn
 
 from seqlab.decode import Sampling
 from seqlab.models.translator import Memory
-from seqlab.search import Hypothesis, Search, _largest, search
+from seqlab.search import Hypothesis, Search, _draw, _largest, search
 from seqlab.types import DataSpec, InputError
 
 UNK, PAD = 0, 1
@@ -431,6 +431,12 @@ def test_translations_are_drawn_as_often_as_their_probability_says():
     assert [each.score for each in drawn if each.finished] == sorted(
         (each.score for each in drawn if each.finished), reverse=True
     )
+
+
+def test_not_even_the_smallest_chance_draws_what_has_no_share():
+    said = torch.tensor([[-math.inf, -math.inf, 0.3, 0.7, -math.inf]]).log_softmax(-1)
+    ends = torch.tensor([0.0, 1 - 2**-53], dtype=torch.float64)
+    assert _draw(said, torch.zeros(2, dtype=torch.int64), ends, Search(sampling=True))[1].tolist() == [2, 3]
 
 
 def test_the_seed_decides_and_no_global_chance_is_touched(recurrent):
