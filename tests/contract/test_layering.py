@@ -24,6 +24,8 @@ MAY_IMPORT = {
     "baselines": set(),
     "engine": set(),
     "decode": {"text"},
+    "search": {"decode", "models"},
+    "translations": {"models", "search", "text"},
     "insight": set(),
 }
 HYDRA_ROOMS = {"compose", "train"}
