@@ -23,7 +23,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,11 +37,12 @@ from torch.nn import functional as F
 
 from seqlab import build
 from seqlab.data.corpus import Corpus
+from seqlab.data.parallel import ParallelText
 from seqlab.data.textfile import Shakespeare
 from seqlab.data.windows import WindowLoader
 from seqlab.engine.evaluate import evaluate
 from seqlab.engine.progress import Progress
-from seqlab.engine.runtime import versions
+from seqlab.engine.runtime import Runtime, versions
 from seqlab.engine.schedule import Schedule
 from seqlab.engine.tracker import Tracker
 from seqlab.engine.trainer import Trainer
@@ -168,31 +169,11 @@ class Setup:
         assert isinstance(model, LanguageModel)
         return model
 
-    @contextmanager
-    def trainer(self, watch: Callable[[nn.Module, int], bool], **limits: float | None) -> Iterator[Trainer]:
-        """Our side as ``train.py`` builds it, its bar drawn as on a terminal; evaluation is ``watch``'s business."""
-        config = {**self.config, "trainer": {**self.config["trainer"], **limits}}
-        model = self.model()
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            open(os.devnull, "w") as nowhere,
-            closing(Tracker(folder)) as tracker,
-        ):
-            yield Trainer(
-                model,
-                build.build_task(config, self.data.spec, self.data.pipeline),
-                build.build_optimizer(config, model),
-                build.build_schedule(config),
-                build.build_loader(config, self.data.train, self.data.spec.pad_id, shuffle=True),
-                None,
-                build.build_settings(config),
-                runtime=self.runtime,
-                tracker=tracker,
-                progress=Progress(Console(file=nowhere, force_terminal=True, width=100)),
-                watch=watch,
-                run_dir=folder,
-                extra=build.identity(config, self.data, self.runtime),
-            )
+    def trainer(
+        self, watch: Callable[[nn.Module, int], bool], **limits: float | None
+    ) -> AbstractContextManager[Trainer]:
+        """Our side; evaluation is ``watch``'s business."""
+        return trainer_of(self.config, self.data, self.runtime, self.model(), watch, **limits)
 
     def loss(self, model: nn.Module) -> float:
         """Nats a token of validation, read in cold windows: the same code for both sides."""
@@ -203,6 +184,39 @@ class Setup:
         task = build.build_task(self.config, self.data.spec, self.data.pipeline)
         found = evaluate(model, cold, task, device=self.runtime.device, autocast=self.runtime.autocast())
         return found.metrics[f"cold_{length}_loss"]
+
+
+@contextmanager
+def trainer_of(
+    config: dict[str, Any],
+    data: Corpus | ParallelText,
+    runtime: Runtime,
+    model: nn.Module,
+    watch: Callable[[nn.Module, int], bool],
+    **limits: float | None,
+) -> Iterator[Trainer]:
+    """A trainer as ``train.py`` builds it, its bar drawn as on a terminal, that never evaluates."""
+    config = {**config, "trainer": {**config["trainer"], **limits}}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open(os.devnull, "w") as nowhere,
+        closing(Tracker(folder)) as tracker,
+    ):
+        yield Trainer(
+            model,
+            build.build_task(config, data.spec, data.pipeline),
+            build.build_optimizer(config, model),
+            build.build_schedule(config),
+            build.build_loader(config, data.train, data.spec.pad_id, shuffle=True),
+            None,
+            build.build_settings(config),
+            runtime=runtime,
+            tracker=tracker,
+            progress=Progress(Console(file=nowhere, force_terminal=True, width=100)),
+            watch=watch,
+            run_dir=folder,
+            extra=build.identity(config, data, runtime),
+        )
 
 
 def read(config: dict[str, Any], key: str) -> Any:

@@ -92,6 +92,26 @@ def charlm(
 
 
 @app.command()
+def translate(
+    steps: Annotated[int, typer.Option(help="Steps of a round of training.")] = 20,
+    rounds: Annotated[int, typer.Option(help="Rounds of each comparison.")] = 3,
+    sentences: Annotated[int, typer.Option(help="To translate in batches; one by one every twentieth of them.")] = 200,
+    options: Annotated[str, typer.Option(help="More options of train.py, with spaces; for both sides.")] = "",
+    threads: Annotated[int | None, typer.Option(help="Threads of both sides; by default torch's choice.")] = None,
+    cpu_time: Annotated[
+        bool, typer.Option("--cpu-time", help="Processor time, with --threads 1, where the machine has other work.")
+    ] = False,
+    only: Annotated[str | None, typer.Option(help="One section: training, decoding.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write every number to this file.")] = None,
+) -> None:
+    """Translation: our training and writing beside a bare PyTorch loop of the same model, tokens/s and sentences/s."""
+    from bench_translate import main
+
+    with one_sentence():
+        main(steps, rounds, sentences, options.split(), threads, cpu_time, only, json_file)
+
+
+@app.command()
 def cells(
     minutes: Annotated[float, typer.Option(help="Of training, each run.")] = 2.0,
     seeds: Annotated[int, typer.Option(help="Runs of each model.")] = 3,
