@@ -22,7 +22,7 @@ SUITS = (
 """Keys of ``data`` that say what suits it best; the model's and the trainer's options refer to them."""
 PREPARING = ("name", "tokenizer", "max_tokens", "shared", "val_fraction", "eval_max_length", *BATCHING, *SUITS)
 """Keys of ``data`` that are not the source's own."""
-PARTS = ("name", "embedding", "head", "decoder", "ngrams", "tail", "vote")
+PARTS = ("name", "lr", "embedding", "head", "decoder", "translator", "ngrams", "tail", "vote")
 """Keys of ``model`` that are not the encoder's own."""
 DECODING = ("decoder", "segment", "normalize", "channels", "highway", "ridge", "vote")
 """Keys of a forecasting ``task`` that say how an encoder becomes a forecaster."""

@@ -92,7 +92,8 @@ def summarize(model: AnyModel) -> Summary:
     rows = []
     for name, layer in layers.items():
         own = set(layer.parameters()) - counted
-        rows.append(Row(name, _kind(layer), shapes[name], sum(p.numel() for p in own)))
+        # A layer that only reads on, step by step, as a Transformer's decoder in evaluation, was not called itself.
+        rows.append(Row(name, _kind(layer), shapes.get(name, ""), sum(p.numel() for p in own)))
         counted |= own
     return Summary(tuple(rows), _count(model), sum(p.numel() for p in model.parameters() if p.requires_grad))
 
@@ -123,7 +124,7 @@ def _layers(model: AnyModel) -> dict[str, nn.Module]:
         names = ("bridge", "target_embedding", "decoder", "head")
         return layers | {name: getattr(model, name) for name in names}
     if isinstance(model, TransformerTranslator):
-        return layers | {name: getattr(model, name) for name in ("target_embedding", "decoder", "head")}
+        return layers | {name: getattr(model, name) for name in ("target_embedding", "entrance", "decoder", "head")}
     if isinstance(model, LanguageModel):
         return layers | {"head": model.head}
     if isinstance(model, Forecaster):
