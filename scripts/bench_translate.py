@@ -12,10 +12,10 @@ as many parameters as each other and, without dropout, the same loss.
     python scripts/benchmark.py translate --only training --options "data=dates" --threads 1
 
 Data: Multi30k where ``SEQLAB_DATA`` holds it, else made-up pairs of such lengths over 5,000 words; ``data=dates`` and
-every other set of pairs by ``--options``. Training: target tokens/s by the wall clock (or processor time), our last save included; a few
-steps of the one and as many of the other in turn, so that a busy machine is busy for both. Decoding: validation
-sentences in float32, each way in turn, the fastest round counts; the weights are as drawn, so nothing ends by itself,
-and each translation is as long as its source. Beam search of the bare loop takes one sentence at a time.
+every other set of pairs by ``--options``. Training: target tokens/s by the wall clock or processor time, our last save
+included; a few steps of the one and as many of the other in turn, so that a busy machine is busy for both. Decoding:
+validation sentences in float32, each way in turn, the fastest round counts; the weights are as drawn, so nothing ends
+by itself, and each translation is as long as its source. Beam search of the bare loop takes one sentence at a time.
 """
 
 from __future__ import annotations

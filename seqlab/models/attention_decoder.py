@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import Literal, get_args
 
 import torch
@@ -10,7 +9,6 @@ from torch import Tensor, nn
 
 from seqlab.nn import Recurrent
 from seqlab.nn.attention import Attention, AttentionKind
-from seqlab.nn.deferred import Deferred
 from seqlab.nn.dropout import dropout as dropout_steps
 from seqlab.nn.initialize import state_shapes
 from seqlab.nn.options import check_choice
@@ -149,11 +147,10 @@ class AttentionDecoder(nn.Module):
             return self._attend(self.recurrent(words, lengths, states).outputs, source)
         said, masks = words.new_zeros(len(words), self.output_size), self._masks(words)
         answers, looked = [], []
-        with Deferred() if torch.is_grad_enabled() else nullcontext():
-            for word in words.unbind(1):
-                said, states, weights = self.step(word, said, source, states, masks)
-                answers.append(said)
-                looked.append(weights)
+        for word in words.unbind(1):
+            said, states, weights = self.step(word, said, source, states, masks)
+            answers.append(said)
+            looked.append(weights)
         return torch.stack(answers, 1), torch.stack(looked, 1)  # type: ignore[arg-type]
 
     def step(
