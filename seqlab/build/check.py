@@ -25,6 +25,7 @@ from seqlab.build.keys import (
     source,
     without,
 )
+from seqlab.build.model import check_translator
 from seqlab.build.training import build_search, build_settings
 from seqlab.data.arrays import ArrayLoader
 from seqlab.data.batching import BucketLoader
@@ -95,6 +96,8 @@ def check_config(config: Config) -> None:
         without(config["task"], TASK_PARTS),
         ("num_outputs", "labels", "blank", "characters", "horizon", "units", "pad_id", "decode", "write"),
     )
+    if task == "translation":
+        check_translator(config)
     if task == "language_modeling" and (samples := config["task"]["samples"]) is not None:
         schema.check("task.samples", Samples, samples, ("tracker", "pipeline"))
         Sampling(**only(samples, tuple(schema.arguments(Sampling))))

@@ -120,6 +120,25 @@ def _build_forecaster(config: Config, spec: DataSpec) -> Forecaster:
     )  # fmt: skip
 
 
+def check_translator(config: Config) -> None:
+    """Put a translation task and its model together where nothing is allocated: what they refuse, before any data.
+
+    A model of pre-trained or one-hot vectors waits for the data, which decide their width.
+
+    Raises:
+        InputError: options that are out of range, or contradict each other.
+    """
+    spec = DataSpec("translation", 4, (), 4, pad_id=1, start_id=2, eos_id=3, shared=config["data"]["shared"])
+    build_task(config, spec)
+    node = config["model"]["embedding"]
+    if node["vectors"] is not None or node["kind"] != "random":
+        return
+    with torch.device("meta"):
+        embedding = Embedding(vocab_size=spec.vocab_size, pad_id=spec.pad_id, **_embedding_options(config))
+        encoder = schema.construct("model", without(config["model"], PARTS), input_size=embedding.output_size)
+        _build_translator(config, spec, embedding, encoder)
+
+
 def _build_translator(config: Config, spec: DataSpec, embedding: Embedding, encoder: torch.nn.Module) -> AnyModel:
     node, decoder = config["model"], config["task"]["decoder"]
     if node["ngrams"] is not None or node["tail"] is not None:
@@ -127,7 +146,8 @@ def _build_translator(config: Config, spec: DataSpec, embedding: Embedding, enco
     target = embedding
     if not spec.shared:
         # Vectors of the source's language say nothing of the target's.
-        options = {**_embedding_options(config), "vectors": None, "trainable": True, "dim": embedding.output_size}
+        options = {**_embedding_options(config), "vectors": None, "trainable": True}
+        options["dim"] = None if options["kind"] == "onehot" else embedding.output_size
         target = Embedding(vocab_size=spec.num_outputs, pad_id=spec.pad_id, **options)
     if decoder["kind"] == "transformer":
         if not isinstance(encoder, TransformerEncoder):
@@ -137,6 +157,11 @@ def _build_translator(config: Config, spec: DataSpec, embedding: Embedding, enco
             )
         head = _token_head(node, target, encoder.output_size, spec.num_outputs)
         return TransformerTranslator(embedding, encoder, target, head, **only(node, TRANSFORMER))
+    if isinstance(encoder, ConcatMLP | SegmentRecurrent) and decoder["attention"] != "none":
+        raise InputError(
+            f"model={node['name']} answers one vector for a whole row, so there is nowhere to look: set "
+            "task.decoder.attention=none and task.decoder.input_feeding=false, or take another, such as model=seq2seq."
+        )
     memory: int = encoder.output_size  # type: ignore[assignment]
     speaker = AttentionDecoder(target.output_size, memory, **without(decoder, ("kind", "bridge")))
     bridge = Bridge(encoder, speaker.recurrent, decoder["bridge"])  # type: ignore[arg-type]
