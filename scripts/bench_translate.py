@@ -540,11 +540,11 @@ def bare_beam(model: BareModel, spec: DataSpec, beam: int, batches: Sentences) -
             logs = total.unsqueeze(1) + F.log_softmax(forbid(model.logits(said), spec), 1)
             best, places = logs.flatten().topk(2 * beam)
             going: list[tuple[float, int, int]] = []
-            for value, place in zip(best.tolist(), places.tolist(), strict=True):
+            for rank, (value, place) in enumerate(zip(best.tolist(), places.tolist(), strict=True)):
                 parent, token = divmod(place, logs.shape[1])
-                if token == spec.eos_id:
+                if token == spec.eos_id and rank < beam:
                     ended.append((value / (len(rows[parent]) + 1), rows[parent]))
-                elif len(going) < beam:
+                elif token != spec.eos_id and len(going) < beam:
                     going.append((value, parent, token))
             parents = torch.tensor([parent for _, parent, _ in going])
             rows = [[*rows[parent], token] for _, parent, token in going]
