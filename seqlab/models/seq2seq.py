@@ -73,7 +73,8 @@ class Seq2Seq(nn.Module):
 
     def _sampled(self, memory: Memory, targets: Tensor, forcing: float) -> Spoken:
         """Each step after the first reads, by lot, the true token or the one that the model finds likeliest."""
-        forced = torch.rand(targets.shape, device=targets.device) < forcing
+        # Drawn step by step, so that more padding changes no draw.
+        forced = torch.rand(targets.shape[::-1], device=targets.device).t() < forcing
         logits: list[Tensor] = []
         looked: list[Tensor] = []
         for u, ids in enumerate(targets.unbind(1)):

@@ -208,6 +208,20 @@ def test_padding_changes_neither_loss_nor_gradients_nor_translations(options):
                 torch.testing.assert_close(other.attention, one.attention, atol=1e-6, rtol=1e-6)
 
 
+@pytest.mark.parametrize("model", ["seq2seq", "transformer"])
+def test_padding_changes_nothing_where_chance_decides_what_is_read(model):
+    config, data, translator = built(f"model={model}", "task.forcing=0.5", "model.dropout=0", "model.head.dropout=0")
+    opinionated(translator).double()
+    task = build.build_task(config, data.spec)
+    batch = next(iter(build.build_loader(config, data.train, 1, shuffle=True).epoch(0)))
+    totals = []
+    for each in (batch, padded(batch, 3, 2)):
+        torch.manual_seed(0)
+        totals.append(task.loss(translator, each).total.detach())
+    torch.testing.assert_close(totals[1], totals[0], atol=1e-6, rtol=1e-6)
+    assert task.loss(translator, batch).total != totals[0]  # by another lot
+
+
 @pytest.mark.parametrize("options", DECODERS, ids=lambda options: " ".join(options) or "seq2seq")
 def test_the_loss_of_a_batch_is_the_sum_of_its_rows(options):
     config, data, model = built("model=seq2seq", *options)
