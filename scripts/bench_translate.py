@@ -151,10 +151,11 @@ class Made:
         for pairs in (PAIRS, 1024, 16):
             sources = random.normal(13, 3, pairs).round().clip(4, 40).astype(int)
             targets = (sources + random.integers(-2, 3, pairs)).clip(4, 40)
-            sides = (
-                [" ".join(f"w{word}" for word in random.choice(WORDS, length, p=share)) for length in lengths]
-                for lengths in (sources, targets)
-            )
+            sides = []
+            for lengths in (sources, targets):
+                words = [f"w{word}" for word in random.choice(WORDS, lengths.sum(), p=share).tolist()]
+                ends = np.cumsum(lengths).tolist()
+                sides.append([" ".join(words[end - n : end]) for end, n in zip(ends, lengths.tolist(), strict=True)])
             parts.append(tuple(sides))
         train, val, test = parts
         train[0][0] = " ".join(f"w{word}" for word in range(WORDS))  # every word is known; too long to be learned from
