@@ -28,6 +28,20 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(known)}" if 0 < len(known) <= 30 else ""
 
 
+def _nearest(value: Any, hint: Any) -> str:
+    """`` (did you mean 'x'?)`` where ``value`` is nearly one of the words of ``hint``."""
+    words = [word for word in _words(hint) if isinstance(word, str)]
+    near = difflib.get_close_matches(value, words, n=1, cutoff=0.55) if isinstance(value, str) else []
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def _words(hint: Any) -> tuple[Any, ...]:
+    """All that the literals of a type may be."""
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    return tuple(word for part in get_args(hint) for word in _words(part))
+
+
 def locate(target: Any, where: str) -> Callable[..., Any]:
     """The callable behind a dotted name.
 
@@ -119,7 +133,7 @@ def check(where: str, function: Callable[..., Any], values: Node, provided: Iter
             open_keys = set(signature.parameters) - set(provided)
             raise InputError(f"{path}: there is no such option{did_you_mean(key, open_keys)}")
         if key in hints and not accepts(value, hints[key]):
-            raise InputError(f"{path} must be {describe(hints[key])}, not {value!r}.")
+            raise InputError(f"{path} must be {describe(hints[key])}, not {value!r}{_nearest(value, hints[key])}.")
         if (given := _called_with(hints.get(key), value)) is not None:
             made = locate(value["_target_"], path)
             check(path, made, value, tuple(inspect.signature(made).parameters)[:given])

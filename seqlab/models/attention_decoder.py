@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from seqlab.nn import Recurrent
 from seqlab.nn.attention import Attention, AttentionKind
+from seqlab.nn.cells import CELLS
 from seqlab.nn.dropout import dropout as dropout_steps
 from seqlab.nn.initialize import state_shapes
 from seqlab.nn.options import check_choice
@@ -101,6 +102,7 @@ class AttentionDecoder(nn.Module):
         input_feeding: bool = True,
     ) -> None:
         super().__init__()
+        check_choice("decoder.cell", cell, tuple(CELLS))
         check_choice("attention", attention, ("none", *get_args(AttentionKind)))
         if attention == "none" and input_feeding:
             raise InputError(

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from seqlab.models.attention_decoder import AttentionDecoder, Bridge
 from seqlab.models.embedding import Embedding
 from seqlab.models.heads import TokenHead
-from seqlab.models.translator import Memory, Spoken
+from seqlab.models.translator import Memory, Spoken, own_words
 from seqlab.types import Encoded, States
 
 
@@ -46,9 +46,9 @@ class Seq2Seq(nn.Module):
         self, inputs: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor, forcing: float = 1.0
     ) -> Spoken:
         """See ``Translator``."""
-        memory = self.begin(inputs, lengths)
         if forcing < 1:
-            return self._sampled(memory, targets, forcing)
+            targets = own_words(self, inputs, lengths, targets, forcing)
+        memory = self.begin(inputs, lengths)
         words = self.target_embedding(targets)
         said, attention = self.decoder(words, target_lengths, memory.source, self._states(memory))
         return Spoken(self.head(self.head.drop(said)), attention)
@@ -70,21 +70,6 @@ class Seq2Seq(nn.Module):
         logits = self.head(self.head.drop(said.unsqueeze(1))).squeeze(1)
         parts = tuple(part for layer in states for part in layer)
         return logits.float(), Memory(memory.source, (said, *parts) if feeds else parts), weights
-
-    def _sampled(self, memory: Memory, targets: Tensor, forcing: float) -> Spoken:
-        """Each step after the first reads, by lot, the true token or the one that the model finds likeliest."""
-        # Drawn step by step, so that more padding changes no draw.
-        forced = torch.rand(targets.shape[::-1], device=targets.device).t() < forcing
-        logits: list[Tensor] = []
-        looked: list[Tensor] = []
-        for u, ids in enumerate(targets.unbind(1)):
-            if u > 0:
-                ids = torch.where(forced[:, u], ids, logits[-1].argmax(1))
-            said, memory, weights = self.step(memory, ids)
-            logits.append(said)
-            if weights is not None:
-                looked.append(weights)
-        return Spoken(torch.stack(logits, 1), torch.stack(looked, 1) if looked else None)
 
     def _states(self, memory: Memory) -> States:
         """The decoder's states, layer by layer; with input feeding its last answer stands before them."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor, nn
 
 from seqlab.models.embedding import Embedding
 from seqlab.models.heads import TokenHead
-from seqlab.models.translator import Memory, Spoken
+from seqlab.models.translator import Memory, Spoken, own_words
 from seqlab.nn.transformer import Entrance, TransformerDecoder
 from seqlab.types import Encoded, InputError, mask
 
@@ -58,23 +55,12 @@ class TransformerTranslator(nn.Module):
     def forward(
         self, inputs: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor, forcing: float = 1.0
     ) -> Spoken:
-        """Read sources and the targets so far, and say what comes next after each target step.
+        """See ``Translator``. Where the model looked is told in evaluation alone.
 
-        No step sees a later one, so nothing that counts sees the targets' padding. Where the model looked is told in
-        evaluation alone. With ``forcing`` below 1 the model first writes step by step, without gradient or dropout,
-        reading at each either the true token or the likeliest after what it read (scheduled sampling: Bengio et al.
-        2015); what it has read so is then read again at once, to learn from.
-
-        Args:
-            inputs: ``(B, T)`` source ids.
-            lengths: ``(B,)`` int64 on the CPU.
-            targets: ``(B, U)`` ids, beginning with START.
-            target_lengths: ``(B,)`` int64 on the CPU, how many steps of ``targets`` count.
-            forcing: probability with which a step reads the true token.
+        No step sees a later one, so nothing that counts sees the targets' padding.
         """
         if forcing < 1:
-            with torch.no_grad(), _without_dropout(self):
-                targets = self._mixed(inputs, lengths, targets, forcing)
+            targets = own_words(self, inputs, lengths, targets, forcing)
         encoded, told, seen = self._read(inputs, lengths)
         x = self.entrance(self.target_embedding(targets))
         attention = None
@@ -126,26 +112,3 @@ class TransformerTranslator(nn.Module):
         T = outputs.shape[1]
         told, seen = mask(encoded.lengths, T), mask(encoded.lengths.clamp(min=1), T)
         return outputs, told.to(outputs.device), seen.to(outputs.device)
-
-    def _mixed(self, inputs: Tensor, lengths: Tensor, targets: Tensor, forcing: float) -> Tensor:
-        """``targets`` ``(B, U)`` where each id but the first is, unless ``forcing`` keeps it, what the model says."""
-        B, U = targets.shape
-        # Drawn step by step, so that more padding changes no draw.
-        true = (torch.rand(U, B) < forcing).to(targets.device)
-        memory, read = self.begin(inputs, lengths), [targets[:, 0]]
-        for u in range(1, U):
-            logits, memory, _ = self.step(memory, read[-1])
-            read.append(torch.where(true[u], targets[:, u], logits.argmax(1)))
-        return torch.stack(read, 1)
-
-
-@contextmanager
-def _without_dropout(model: nn.Module) -> Iterator[None]:
-    """``model`` in evaluation mode for a while; then each part is in the mode in which it was."""
-    modes = [(part, part.training) for part in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes:
-            part.training = mode

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -75,3 +77,42 @@ class Translator(Protocol):
     def device(self) -> torch.device:
         """Where the weights lie."""
         ...
+
+
+@torch.no_grad()
+def own_words(model: Any, inputs: Tensor, lengths: Tensor, targets: Tensor, forcing: float) -> Tensor:
+    """What a translator reads where it is not always told the truth (scheduled sampling: Bengio et al. 2015).
+
+    It writes step by step, without gradient and dropout; what it has read so is then read at once, to learn from.
+
+    Args:
+        model: a ``Translator``.
+        inputs: ``(B, T)`` source ids.
+        lengths: ``(B,)`` int64 on the CPU.
+        targets: ``(B, U)`` ids, beginning with START.
+        forcing: probability with which a step after the first reads the true token.
+
+    Returns:
+        ``(B, U)``: at each step the true token, or the likeliest after what was read before.
+    """
+    B, U = targets.shape
+    # Drawn step by step, so that more padding changes no draw.
+    true = (torch.rand(U, B) < forcing).to(targets.device)
+    with _without_dropout(model):
+        memory, read = model.begin(inputs, lengths), [targets[:, 0]]
+        for u in range(1, U):
+            logits, memory, _ = model.step(memory, read[-1])
+            read.append(torch.where(true[u], targets[:, u], logits.argmax(1)))
+    return torch.stack(read, 1)
+
+
+@contextmanager
+def _without_dropout(model: nn.Module) -> Iterator[None]:
+    """``model`` in evaluation mode for a while; then each part is in the mode in which it was."""
+    modes = [(part, part.training) for part in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode

@@ -18,6 +18,8 @@ Write = Callable[[nn.Module, Tensor, Tensor], Sequence[Sequence[int]]]
 Decides = Literal["bleu", "bleu_lower", "chrf", "exact", "loss"]
 ForcingSchedule = Literal["constant", "linear", "exponential", "inverse_sigmoid"]
 
+LEAST = 0.01
+"""Of ``exponential``, which never reaches zero."""
 STEEPNESS = 5.0
 """Of ``inverse_sigmoid``: from nearly 1 to nearly 0 within the training."""
 
@@ -77,8 +79,8 @@ class Translation:
         if self.forcing_schedule == "linear":
             return first + (last - first) * progress
         if self.forcing_schedule == "exponential":
-            # k ** i needs a last value above zero: below 1 % it makes no difference any more.
-            return max(first, 0.01) * (max(last, 0.01) / max(first, 0.01)) ** progress if first > 0 else 0.0
+            first, last = max(first, LEAST), max(last, LEAST)
+            return first * (last / first) ** progress
         if self.forcing_schedule == "inverse_sigmoid":
             return last + (first - last) / (1 + math.exp(2 * STEEPNESS * (progress - 0.5)))
         return first

@@ -143,7 +143,7 @@ def test_the_loss_is_taken_in_float32():
     ({"forcing_schedule": "linear", "forcing": 0.2, "forcing_end": 0.6}, {0.0: 0.2, 0.5: 0.4, 1.0: 0.6}),
     ({"forcing_schedule": "exponential", "forcing_end": 0.25}, {0.0: 1.0, 0.5: 0.5, 1.0: 0.25}),
     ({"forcing_schedule": "exponential", "forcing_end": 0.0}, {0.0: 1.0, 0.5: 0.1, 1.0: 0.01}),
-    ({"forcing_schedule": "exponential", "forcing": 0.0, "forcing_end": 0.5}, {0.0: 0.0, 1.0: 0.0}),
+    ({"forcing_schedule": "exponential", "forcing": 0.0, "forcing_end": 0.25}, {0.0: 0.01, 0.5: 0.05, 1.0: 0.25}),
     ({"forcing_schedule": "inverse_sigmoid", "forcing_end": 0.0}, {0.0: 1 / (1 + math.exp(-5)), 0.5: 0.5,
                                                                   1.0: 1 / (1 + math.exp(5))}),
     ({"forcing_schedule": "inverse_sigmoid", "forcing": 0.8, "forcing_end": 0.4}, {0.5: 0.6}),
