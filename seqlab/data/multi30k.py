@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from seqlab.data.pairs import aligned, file_digest
+from seqlab.data.files import file_digest
+from seqlab.data.pairs import aligned
 from seqlab.data.parallel import RawPairs, Sentences
 from seqlab.types import InputError
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from seqlab.data.files import file_digest
 from seqlab.data.labelled import Examples, RawText
 from seqlab.types import InputError
 
@@ -71,7 +72,7 @@ class Table:
         options = [self.text_column, self.label_column, self.test_fraction, self.encoding, self.quoted]
         found = hashlib.sha256(json.dumps(options).encode())
         for path in (self.path, self.val_path, self.test_path):
-            found.update(b"\0none" if path is None else b"\0file" + _suffix(path).encode() + _sha256(path))
+            found.update(b"\0none" if path is None else b"\0file" + _suffix(path).encode() + file_digest(path))
         return found.hexdigest()
 
     def read(self) -> RawText:
@@ -232,17 +233,6 @@ def _open(path: Path, encoding: str) -> IO[str]:
     if path.suffix.lower() == ".gz":
         return gzip.open(path, "rt", encoding=encoding, newline="")
     return open(path, encoding=encoding, newline="")
-
-
-def _sha256(path: Path) -> bytes:
-    found = hashlib.sha256()
-    try:
-        with open(path, "rb") as file:
-            while chunk := file.read(1 << 20):
-                found.update(chunk)
-    except OSError as error:
-        raise InputError(f"cannot read {path} ({error.strerror}).") from error
-    return found.digest()
 
 
 def _sorted_labels(labels: list[str]) -> tuple[str, ...]:

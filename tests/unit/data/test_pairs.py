@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqlab.data.pairs import PairsFile, aligned, read_lines
+from seqlab.data.files import read_lines
+from seqlab.data.pairs import PairsFile, aligned
 from seqlab.types import InputError
 
 ROWS = [(f"satz {number}, „so“", f'sentence {number}, "so"') for number in range(50)]
