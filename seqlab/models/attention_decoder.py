@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from seqlab.nn import Recurrent
 from seqlab.nn.attention import Attention, AttentionKind
 from seqlab.nn.cells import CELLS
 from seqlab.nn.dropout import dropout as dropout_steps
-from seqlab.nn.initialize import state_shapes
+from seqlab.nn.initialize import num_masks, state_shapes
 from seqlab.nn.options import check_choice
 from seqlab.types import Encoded, Encoder, InputError, States, mask
 
@@ -80,6 +80,9 @@ class AttentionDecoder(nn.Module):
         num_layers: of the stack.
         dropout: between layers.
         variational: draw that mask once a row for all its steps, see ``seqlab.nn.dropout``.
+        recurrent_dropout: see ``Recurrent``; this and the next two only without input feeding.
+        state_dropout: see there.
+        zoneout: see there.
         attention: see ``Attention``; ``none`` for none.
         num_heads: of ``attention=multihead``.
         input_feeding: read the last step's answer, too.
@@ -97,6 +100,9 @@ class AttentionDecoder(nn.Module):
         num_layers: int = 1,
         dropout: float = 0.0,
         variational: bool = False,
+        recurrent_dropout: float = 0.0,
+        state_dropout: float = 0.0,
+        zoneout: float = 0.0,
         attention: AttentionKind | Literal["none"] = "general",
         num_heads: int = 4,
         input_feeding: bool = True,
@@ -109,8 +115,18 @@ class AttentionDecoder(nn.Module):
                 "input_feeding=true feeds the attended answer back, and with attention=none there is none: set "
                 "input_feeding=false."
             )
+        within = {"recurrent_dropout": recurrent_dropout, "state_dropout": state_dropout, "zoneout": zoneout}
+        for option, share in within.items():
+            if share and input_feeding:
+                raise InputError(
+                    f"{option}={share} works inside a pass over the whole target, and input_feeding=true goes step by "
+                    f"step: set input_feeding=false, or {option}=0."
+                )
         reads = input_size + (hidden_size if input_feeding else 0)
-        self.recurrent = Recurrent(reads, cell, hidden_size, num_layers, dropout=dropout, variational=variational)
+        self.recurrent = Recurrent(
+            reads, cell, hidden_size, num_layers, dropout=dropout, variational=variational,
+            recurrent_dropout=recurrent_dropout, state_dropout=state_dropout, zoneout=zoneout,
+        )  # fmt: skip
         self.output_size = self.recurrent.output_size
         if input_feeding and self.output_size != hidden_size:
             raise InputError(
@@ -186,7 +202,9 @@ class AttentionDecoder(nn.Module):
             elif k > 0 and self.training:
                 x = dropout_steps(x, self.recurrent.dropout, time=0, variational=False)
             # The cell itself: a compiled scan would pack its weights anew at every step.
-            state = layer.each[0].cell.step(x, states[k])  # type: ignore[index, union-attr]
+            cell: Any = layer.each[0].cell  # type: ignore[index, union-attr]
+            noise = (cell.masks(1, len(x), states[k][0]),) if num_masks(cell) else ()
+            state = cell.step(x, states[k], *noise)
             after.append(tuple(new.to(old.dtype) for new, old in zip(state, states[k], strict=True)))
             x = after[-1][0]
         answer, weights = self._attend(x.unsqueeze(1), source)

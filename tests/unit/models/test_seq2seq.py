@@ -183,3 +183,22 @@ def test_dropout_that_all_steps_share_is_the_same_at_every_step():
     zeros = [x == 0 for x in seen]
     assert any(zero.any() for zero in zeros)
     assert all((zero == zeros[0]).all() for zero in zeros)
+
+
+def test_noise_within_the_recurrence_is_out_of_the_way_of_steps():
+    model = make(input_feeding=False, recurrent_dropout=0.3, state_dropout=0.2, zoneout=0.1)
+    inputs, lengths, targets, asked = batch()
+    first, second = (total(model, inputs, lengths, targets, asked) for _ in range(2))
+    assert first != second
+    model.eval()
+    whole = model(inputs, lengths, targets[:, :-1], asked).logits
+    memory = model.begin(inputs, lengths)
+    for u in range(4):
+        logits, memory, _ = model.step(memory, targets[:, u])
+        torch.testing.assert_close(logits[asked > u], whole[asked > u, u], atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("option", ["recurrent_dropout", "state_dropout", "zoneout"])
+def test_noise_within_the_recurrence_needs_a_whole_pass(option):
+    with pytest.raises(InputError, match=f"{option}=0.2 works inside a pass over the whole target"):
+        make(input_feeding=True, **{option: 0.2})
