@@ -152,4 +152,4 @@ def _known_keys(key: str, overrides: Sequence[str]) -> list[str]:
             config = OmegaConf.to_container(compose("train"))
     assert isinstance(config, dict)
     keys = [path for path, _ in flatten(config)]  # type: ignore[arg-type]
-    return [*GROUPS, *keys]
+    return [known for known in (*GROUPS, *keys) if known != key]  # the defaults may have it, though this model has not

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import json
 from pathlib import Path
@@ -60,7 +59,7 @@ class PairsFile:
             if isinstance(column, int) and column < 1:
                 raise InputError(f"{name} must be at least 1 (columns are counted from 1 on), not {column}.")
         try:
-            codecs.lookup(encoding)
+            "".encode(encoding)  # some codecs are of bytes alone
         except LookupError as error:
             raise InputError(f"there is no encoding '{encoding}': try utf-8, latin-1 or cp1252.") from error
         self.source_column, self.target_column = source_column, target_column

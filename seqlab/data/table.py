@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import difflib
 import gzip
@@ -57,7 +56,7 @@ class Table:
         if not 0 < test_fraction < 1:
             raise InputError(f"test_fraction must lie between 0 and 1, not {test_fraction}.")
         try:
-            codecs.lookup(encoding)
+            "".encode(encoding)  # some codecs are of bytes alone
         except LookupError as error:
             raise InputError(f"there is no encoding '{encoding}': try utf-8, latin-1 or cp1252.") from error
         self.path = Path(path)

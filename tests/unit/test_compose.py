@@ -40,6 +40,13 @@ def test_an_unknown_key_is_explained_among_the_keys_of_the_chosen_group():
     assert "did you mean 'model.length'?" in ours.explain(raised.value, overrides)
 
 
+def test_of_two_unknown_keys_the_first_is_not_explained_by_itself():
+    overrides = ["model=mlp", "model.lenght=3", "model.backend=torch"]  # only the default model has a backend
+    with pytest.raises(HydraException) as raised:
+        composed("model=mlp", "model.backend=torch")
+    assert "did you mean 'model.backend'?" not in ours.explain(raised.value, overrides)
+
+
 def test_a_value_that_must_be_given_is_named():
     with pytest.raises(InputError, match=r"data.path has no value: give it on the command line, data.path=VALUE"):
         composed("data=csv")

@@ -168,6 +168,7 @@ def test_files_that_cannot_be_read(tmp_path):
     [
         ({"test_fraction": 1.0}, "test_fraction"),
         ({"encoding": "utf8000"}, "no encoding 'utf8000'"),
+        ({"encoding": "base64"}, "no encoding 'base64'"),
         ({"source_column": 0}, "source_column must be at least 1"),
         ({"target_column": 1}, "both 1"),
         ({"source_column": "de"}, "both be numbers, or both names"),
