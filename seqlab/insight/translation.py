@@ -179,8 +179,8 @@ def _font(size: float) -> FontProperties:
 
 
 def _inches(words: Sequence[str], font: FontProperties) -> float:
-    """How long the longest of ``words`` is when it is drawn."""
-    from matplotlib.textpath import TextPath
+    """How long the longest of ``words`` is when it is drawn; some, such as a lone joiner, have no outline at all."""
+    from matplotlib.textpath import text_to_path
 
-    points = (TextPath((0, 0), word, prop=font).get_extents().width for word in words if word.strip())
-    return max(points, default=0.0) / 72
+    widths = (text_to_path.get_text_width_height_descent(word, font, False)[0] for word in words)
+    return max(widths, default=0.0) / 72

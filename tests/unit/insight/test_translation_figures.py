@@ -51,7 +51,7 @@ def outside(figure):
 
 
 LONG = [f"wort{i}" for i in range(40)]
-STRANGE = ["собака", "Übergrößenträgerinnenbekleidung", "$x^2$", "5$", "\\frac{", "<EOS>", "", " "]
+STRANGE = ["собака", "Übergrößenträgerinnenbekleidung", "$x^2$", "5$", "\\frac{", "<EOS>", "", " ", "\u200d", "\u202e"]
 
 
 def test_a_heatmap_has_the_source_from_left_to_right_and_the_translation_from_top_to_bottom():
