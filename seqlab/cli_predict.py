@@ -85,6 +85,8 @@ def predict(
         if given and task != kind:
             what = "forecast" if kind == "forecasting" else "translate"
             raise InputError(f"{given[0]} is for runs that {what}, and {run} was trained for {task}: leave it away.")
+    if not sample and (given := [name for name, value in drawing.items() if value is not None]):
+        raise InputError(f"--{given[0].replace('_', '-')} says how to draw: give --sample too, or leave it away.")
     if task == "forecasting":
         if texts:
             raise InputError(f"{run} forecasts what comes after its data, and reads no texts: leave them away.")
@@ -96,6 +98,7 @@ def predict(
     if not texts:
         verb = "translate" if task == "translation" else "label"
         raise InputError(f"There is no text to {verb}: give texts as arguments, or - and one text a line.")
+    _check_text(texts)
     if task == "translation":
         check_targets(None, attention, "--attention")
         wanted = {name: value for name, value in searching.items() if value is not None}
@@ -111,6 +114,16 @@ def predict(
         text = answer["text"] if len(answer["text"]) <= 100 else answer["text"][:99] + "…"
         table.add_row(answer["label"], f"{answer['probabilities'][answer['label']]:.3f}", text)
     Console().print(table)
+
+
+def _check_text(texts: list[str]) -> None:
+    """Refuse bytes that are no text before the first is read: they come as lone surrogates, which have no UTF-8."""
+    for number, text in enumerate(texts, 1):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            shown = ascii(text if len(text) <= 40 else f"{text[:39]}…")
+            raise InputError(f"Text {number}, {shown}, holds bytes that are not UTF-8: write it in UTF-8.") from error
 
 
 def _search(opened: Run, sample: bool, wanted: dict[str, Any]) -> Search:

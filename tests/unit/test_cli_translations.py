@@ -197,7 +197,8 @@ def test_what_it_never_saw_is_named_and_translated_all_the_same(invoke, run_dir)
     (["--beam", "0", "a"], "beam=0 keeps no hypothesis"),
     (["--nbest", "3", "--beam", "2", "a"], "nbest=3 is more than beam=2 keeps"),
     (["--length-penalty", "-1", "a"], "length_penalty=-1"),
-    (["--temperature", "0.5", "a"], "temperature, top_k and top_p say how to draw"),
+    (["--temperature", "0.5", "a"], "--temperature says how to draw: give --sample too"),
+    (["--seed", "5", "a"], "--seed says how to draw: give --sample too"),
     (["--sample", "--beam", "4", "a"], "sampling draws token by token"),
     (["--sample", "--temperature", "0", "a"], "temperature"),
     (["--sample", "--top-k", "0", "a"], "top_k"),
@@ -210,6 +211,7 @@ def test_what_it_never_saw_is_named_and_translated_all_the_same(invoke, run_dir)
     (["--csv", "out.csv", "a"], "--csv is for runs that forecast"),
     (["--plot", "out.png", "a"], "--plot is for runs that forecast"),
     ([], "There is no text to translate: give texts as arguments, or -"),
+    (["a", "gr\udcfcn"], "Text 2, 'gr\\udcfcn', holds bytes that are not UTF-8"),
 ])  # fmt: skip
 def test_what_predict_cannot_do_is_one_sentence(invoke, run_dir, home, words, sentence):
     assert sentence in refused(invoke("predict", run_dir, *words))
