@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,7 +18,11 @@ class InputError(ValueError):
 
 
 def show_anything() -> None:
-    """Let no character end a command: what a terminal cannot show is ``?``, what is typed is judged by who reads it."""
+    """Let no character end a command: what a terminal cannot show is ``?``, what is typed is judged by who reads it.
+
+    What no font can draw is an empty box in a picture, and not a warning for each such character.
+    """
+    warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from font", UserWarning)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     if isinstance(sys.stdin, io.TextIOWrapper):
