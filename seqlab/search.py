@@ -15,6 +15,8 @@ from seqlab.types import DataSpec, InputError
 
 _UNKNOWN = 0
 """Every vocabulary's id of what it does not know: nothing to write."""
+MOST_RATIO, MOST_EXTRA = 1_000, 100_000
+"""Of ``Search``: beyond is a slip, and a translation that would never end."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,11 @@ class Search:
             raise InputError(f"nbest={self.nbest} asks for no translation: give 1 or more.")
         if not 0 <= self.length_penalty < math.inf:
             raise InputError(f"length_penalty={self.length_penalty} must be 0 (none) or more, and finite.")
-        if not 0 <= self.max_ratio < math.inf or self.max_extra < 0 or self.max_ratio == self.max_extra == 0:
+        in_range = 0 <= self.max_ratio <= MOST_RATIO and 0 <= self.max_extra <= MOST_EXTRA
+        if not in_range or self.max_ratio == self.max_extra == 0:
             raise InputError(
-                f"max_ratio={self.max_ratio} and max_extra={self.max_extra} must be 0 or more, finite and not both 0: "
-                "a sentence of T tokens gets at most max_ratio * T + max_extra."
+                f"max_ratio={self.max_ratio} and max_extra={self.max_extra} must be 0 or more, at most {MOST_RATIO:,} "
+                f"and {MOST_EXTRA:,}, and not both 0: a sentence of T tokens gets at most max_ratio * T + max_extra."
             )
         if not 0 <= self.seed < 2**63:
             raise InputError(f"seed={self.seed} must be a whole number from 0 up, and below 2 to the 63rd.")
