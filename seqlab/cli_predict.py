@@ -146,7 +146,7 @@ def _translate(opened: Run, texts: list[str], options: Search, attention: Path |
     for text in texts:
         if sentence := opened.unknown(text):
             print(f"warning: {sentence}", file=sys.stderr)
-    bar = track(chunks, "translating", console=shown, transient=True, disable=len(chunks) == 1)
+    bar = track(chunks, "translating", console=shown, transient=True, disable=len(chunks) == 1 or not shown.is_terminal)
     for number, chunk in enumerate(bar):
         found = opened.translate(chunk, options, attention=attention is not None)
         if attention is not None:
