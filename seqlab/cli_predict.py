@@ -61,7 +61,8 @@ def predict(
     top_p: Annotated[float | None, typer.Option(help="With --sample: of the most probable of this share.")] = None,
     seed: Annotated[int | None, typer.Option(help="With --sample: the same seed draws the same.")] = None,
     attention: Annotated[
-        Path | None, typer.Option(help="Of a translation: draw where the model looked (.png, .pdf, .svg).")
+        Path | None,
+        typer.Option(help="Of translations: draw where the model looked in the first 6 (.png, .svg)."),
     ] = None,
     device: Device = "auto",
     trust: Trust = False,
@@ -140,6 +141,8 @@ def _search(opened: Run, sample: bool, wanted: dict[str, Any]) -> Search:
 
 def _translate(opened: Run, texts: list[str], options: Search, attention: Path | None, as_json: bool) -> None:
     """One line a text; of several translations a text each with its score, and an empty line between texts."""
+    if attention is not None and not opened.attends:
+        raise InputError("--attention: this run's decoder has task.decoder.attention=none, there is nothing to draw.")
     panels: list[Translated] = []
     chunks = [texts[first : first + CHUNK] for first in range(0, len(texts), CHUNK)]
     shown = Console(stderr=True)
@@ -164,7 +167,7 @@ def _translate(opened: Run, texts: list[str], options: Search, attention: Path |
         from seqlab.insight.translation import Attention, attention_figure
 
         if not panels:
-            raise InputError("There is no attention to draw: the texts are empty, or the model looks back at nothing.")
+            raise InputError("There is no attention to draw: the texts are empty.")
         looked = [(one, one.attention) for one in panels if one.attention is not None]
         attention_figure([Attention(one.source_words, one.words, weights) for one, weights in looked]).savefig(
             attention

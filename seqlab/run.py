@@ -207,6 +207,11 @@ class Run:
             self.model, self.pipeline, self.spec, texts, search or build.build_search(self.config), attention
         )
 
+    @property
+    def attends(self) -> bool:
+        """Whether the run's model looks back at a source while it writes."""
+        return isinstance(self.model, AnyTranslator) and getattr(self.model.decoder, "attention", True) is not None
+
     def unknown(self, text: str) -> str:
         """A sentence that names what of ``text`` the run has never seen; empty where it knows all."""
         if self.pipeline is None:

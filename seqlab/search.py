@@ -15,7 +15,7 @@ from seqlab.types import DataSpec, InputError
 
 _UNKNOWN = 0
 """Every vocabulary's id of what it does not know: nothing to write."""
-MOST_RATIO, MOST_EXTRA = 1_000, 100_000
+MOST_BEAM, MOST_RATIO, MOST_EXTRA = 1_000, 1_000, 100_000
 """Of ``Search``: beyond is a slip, and a translation that would never end."""
 
 
@@ -59,6 +59,8 @@ class Search:
     def __post_init__(self) -> None:
         if self.beam < 1:
             raise InputError(f"beam={self.beam} keeps no hypothesis: give 1 (greedy) or more.")
+        if self.beam > MOST_BEAM:
+            raise InputError(f"beam={self.beam} is more than any search needs: give at most {MOST_BEAM:,}.")
         if self.nbest < 1:
             raise InputError(f"nbest={self.nbest} asks for no translation: give 1 or more.")
         if not 0 <= self.length_penalty < math.inf:

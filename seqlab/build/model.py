@@ -141,8 +141,6 @@ def check_translator(config: Config) -> None:
 
 def _build_translator(config: Config, spec: DataSpec, embedding: Embedding, encoder: torch.nn.Module) -> AnyModel:
     node, decoder = config["model"], config["task"]["decoder"]
-    if node["ngrams"] is not None or node["tail"] is not None:
-        raise InputError(f"model={node['name']} classifies texts: choose another for this data, such as model=seq2seq.")
     target = embedding
     if not spec.shared:
         # Vectors of the source's language say nothing of the target's.

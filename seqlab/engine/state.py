@@ -69,9 +69,14 @@ class State:
     window: Window = field(default_factory=Window)
 
     def note(self, metrics: dict[str, float], monitor: str, maximize: bool) -> bool:
-        """Takes this step's evaluation in; returns whether it is the best so far. NaN never is."""
+        """Takes this step's evaluation in; returns whether it is the best so far. NaN never is.
+
+        Of equal values the lower loss is better: BLEU stays at zero for a while, and the model learns all the same.
+        """
         value, best = metrics[monitor], self.best
         improved = not math.isnan(value) and (best is None or (value > best if maximize else value < best))
+        if value == best:
+            improved = metrics.get("loss", math.inf) < self.best_metrics.get("loss", math.inf)
         if improved:
             self.best, self.best_metrics, self.best_step, self.best_epoch = value, metrics, self.step, self.epoch + 1
         self.stale = 0 if improved else self.stale + 1

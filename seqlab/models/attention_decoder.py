@@ -108,7 +108,7 @@ class AttentionDecoder(nn.Module):
         input_feeding: bool = True,
     ) -> None:
         super().__init__()
-        check_choice("decoder.cell", cell, tuple(CELLS))
+        check_choice("task.decoder.cell", cell, tuple(CELLS))
         check_choice("attention", attention, ("none", *get_args(AttentionKind)))
         if attention == "none" and input_feeding:
             raise InputError(

@@ -263,16 +263,19 @@ def load_pipeline(state: Mapping[str, Any]) -> Any:
     Raises:
         InputError: the state is of an unknown kind, or what its tokenizer needs is not installed.
     """
-    if state.get("kind") == "word":
-        return WordPipeline.from_state(state)
-    if state.get("kind") == "bpe":
-        from seqlab.text.bpe import BPEPipeline
+    try:
+        if state.get("kind") == "word":
+            return WordPipeline.from_state(state)
+        if state.get("kind") == "bpe":
+            from seqlab.text.bpe import BPEPipeline
 
-        return BPEPipeline.from_state(state)
-    if state.get("kind") == "pair":
-        from seqlab.text.pairs import PairPipeline
+            return BPEPipeline.from_state(state)
+        if state.get("kind") == "pair":
+            from seqlab.text.pairs import PairPipeline
 
-        return PairPipeline.from_state(state)
+            return PairPipeline.from_state(state)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"The saved text pipeline is damaged ({error!r}): was it written by seqlab?") from error
     raise InputError(f"The saved text pipeline is of an unknown kind {state.get('kind')!r}: was it written by seqlab?")
 
 
