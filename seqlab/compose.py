@@ -126,6 +126,8 @@ def explain(error: HydraException, overrides: Sequence[str]) -> str:
         )
     if unknown := re.search(r"Could not override '([^']+)'", text):
         key = unknown.group(1)
+        if any(override.startswith("resume=") for override in overrides):
+            return f"{key}: beside resume=, name the run's own data= and model= too, for options that only they have."
         return f"{key}: there is no such option{did_you_mean(key, _known_keys(key, overrides))}"
     if text.startswith("Multiple values for"):
         return f"{text.split('.')[0]}: write group=name without the +."

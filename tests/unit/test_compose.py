@@ -40,6 +40,13 @@ def test_an_unknown_key_is_explained_among_the_keys_of_the_chosen_group():
     assert "did you mean 'model.length'?" in ours.explain(raised.value, overrides)
 
 
+def test_beside_resume_an_unknown_key_may_be_one_of_the_runs_own():
+    overrides = ["resume=somewhere", "task.search.beam=3"]
+    with pytest.raises(HydraException) as raised:
+        composed(*overrides)
+    assert "name the run's own data= and model= too" in ours.explain(raised.value, overrides)
+
+
 def test_of_two_unknown_keys_the_first_is_not_explained_by_itself():
     overrides = ["model=mlp", "model.lenght=3", "model.backend=torch"]  # only the default model has a backend
     with pytest.raises(HydraException) as raised:
