@@ -17,7 +17,7 @@ SUITS = (
     "epochs", "pooling", "head_dropout", "embedding", "word_dropout", "max_lag", "lr",
     "hidden_size", "embedding_dim", "embedding_dropout", "variational", "forget_bias", "weight_decay", "beta2",
     "warmup", "subwords", "lowercase", "normalize", "channels", "highway", "ridge", "segment", "decides",
-    "decoder_size", "label_smoothing", "input_feeding",
+    "decoder_size", "label_smoothing", "attention", "input_feeding",
 )  # fmt: skip
 """Keys of ``data`` that say what suits it best; the model's and the trainer's options refer to them."""
 PREPARING = ("name", "tokenizer", "max_tokens", "shared", "val_fraction", "eval_max_length", *BATCHING, *SUITS)

@@ -17,7 +17,7 @@ from seqlab.run import Run
 from seqlab.train import train
 
 MODELS = sorted(path.stem for path in (ours.CONFIGS / "model").glob("*.yaml"))
-AHEAD = {"bilstm", "bigru", "bow", "cnn", "mlp", "seggru"}
+AHEAD = {"bilstm", "bigru", "bow", "cnn", "mlp", "seggru", "seq2seq", "transformer"}
 CORPORA = ("shakespeare", "text", "verses")
 
 

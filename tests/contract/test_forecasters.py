@@ -27,7 +27,7 @@ from seqlab.run import Run
 from seqlab.train import train
 
 MODELS = sorted(path.stem for path in (ours.CONFIGS / "model").glob("*.yaml"))
-AHEAD = ("bilstm", "bigru", "bow", "cnn", "mlp", "seggru")
+AHEAD = ("bilstm", "bigru", "bow", "cnn", "mlp", "seggru", "seq2seq", "transformer")
 DATA = Path(os.environ.get("SEQLAB_DATA", Path(__file__).parents[3] / "shared" / "data"))
 DECODERS = ("direct", "recurrent", "segments", "recursive")
 NORMALIZE = ("none", "last", "revin")

@@ -164,7 +164,7 @@ def test_predict_goes_on_from_another_file(invoke, planned, home):
     (["--plot", "nowhere/out.png"], "nowhere is no folder: make it first"),
     (["--path", "other.csv"], "data=waves is no file of yours"),
     (["some text"], "reads no texts: leave them away"),
-    (["some text", "--horizon", "3"], "are for runs that forecast, and go without texts"),
+    (["some text", "--horizon", "3"], "reads no texts: leave them away"),
 ])  # fmt: skip
 def test_what_predict_cannot_do_is_one_sentence(invoke, run_dir, words, sentence):
     assert sentence in refused(invoke("predict", run_dir, *words))

@@ -178,7 +178,7 @@ def test_a_beam_as_wide_as_there_are_translations_finds_the_best(seed, alpha):
     for source, row in zip(SOURCES, found, strict=True):
         expected = brute_force(model, source, spec, 5, alpha)[:12]
         assert [each.ids for each in row] == [ids for _, ids in expected]
-        assert [each.score for each in row] == pytest.approx([score for score, _ in expected], abs=1e-6)
+        assert [each.score for each in row] == pytest.approx([score for score, _ in expected], rel=1e-6, abs=1e-6)
         assert all(each.finished for each in row)
 
 
@@ -199,8 +199,10 @@ def test_search_says_what_a_plain_one_says_that_never_ends_early(seed, beam, nbe
     for source, row in zip(sources, found, strict=True):
         expected = plain_beam(model, source, spec, options)
         assert told(row) == [(finished, ids) for finished, _, _, ids in expected]
-        assert [each.score for each in row] == pytest.approx([score for _, score, _, _ in expected], abs=1e-6)
-        assert [each.log_probability for each in row] == pytest.approx([log for _, _, log, _ in expected], abs=1e-6)
+        assert [each.score for each in row] == pytest.approx([score for _, score, _, _ in expected], 1e-6, 1e-6)
+        assert [each.log_probability for each in row] == pytest.approx(
+            [log for _, _, log, _ in expected], rel=1e-6, abs=1e-6
+        )
 
 
 def test_a_beam_finds_what_greed_misses():
@@ -241,7 +243,7 @@ def test_a_sentence_gets_the_same_alone_and_in_any_batch(recurrent, options):
         alone = search(recurrent, *padded([source]), spec, options, attention=True)[0]
         for other in (together[row], wider[row], turned[row]):
             assert told(other) == told(alone)
-            assert [each.score for each in other] == pytest.approx([each.score for each in alone], abs=1e-6)
+            assert [each.score for each in other] == pytest.approx([each.score for each in alone], rel=1e-6, abs=1e-6)
             for mine, yours in zip(other, alone, strict=True):
                 torch.testing.assert_close(mine.attention, yours.attention, atol=1e-6, rtol=0)
     assert len({tuple(told(row)) for row in together}) > 2  # the sentences do differ

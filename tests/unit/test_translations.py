@@ -96,7 +96,7 @@ def test_alone_is_as_in_any_company(model, pipeline, spec, options, monkeypatch)
     for others in (alone, by_threes):
         assert told(others) == told(together)
         for each, other in zip(together, others, strict=True):
-            assert [one.score for one in other] == pytest.approx([one.score for one in each], abs=1e-5)
+            assert [one.score for one in other] == pytest.approx([one.score for one in each], rel=1e-5, abs=1e-5)
 
 
 def test_the_same_sentence_twice_is_translated_alike(model, pipeline, spec):
