@@ -94,7 +94,13 @@ def main(
     clock = time.process_time if cpu_time else time.perf_counter
     found: dict[str, Any] = {"options": overrides, "made_up": made, "cpu_time": cpu_time}
     for feeding in (True, False) if fixed(options) is None else (fixed(options),):
-        setup = Setup.of(composed([*overrides, f"task.decoder.input_feeding={str(feeding).lower()}"]), made, clock)
+        setup = Setup.of(
+            composed(
+                ["task.decoder.attention=general", *overrides, f"task.decoder.input_feeding={str(feeding).lower()}"]
+            ),
+            made,
+            clock,
+        )
         print(f"{setup.title}; {', '.join(overrides)}")
         found["precision"], name = setup.runtime.precision, "input_feeding" if feeding else "no_input_feeding"
         found[name] = {"agree": agree(setup)}

@@ -12,7 +12,8 @@ from seqlab.errors import InputError
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 SMALL = (
-    "model=seq2seq", "data=dates", "data.train=60", "data.val=20", "data.test=20", "data.batch_size=10",
+    "model=seq2seq", "data=dates", "task.decoder.attention=general",
+    "data.train=60", "data.val=20", "data.test=20", "data.batch_size=10",
     "model.hidden_size=8", "model.embedding.dim=6", "task.decoder.hidden_size=12", "runtime.tune=off",
     "trainer.precision=fp32", "trainer.device=cpu",
 )  # fmt: skip
