@@ -28,13 +28,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
 from rich.console import Console
 from rich.table import Table
 
 from seqlab import build
-from seqlab import compose as ours
+from seqlab.compose import composed
 from seqlab.data.corpus import Corpus
 from seqlab.types import DataSpec, InputError
 
@@ -82,7 +80,7 @@ def main(
     shared = [f"data={data}", "test=false", "floor=false", "task.samples=null", "trainer.max_epochs=null"]
     shared += options
     limit = f"trainer.max_minutes={minutes}"
-    configs = {name: composed([f"model={name}", limit, *shared]) for name in models}
+    configs = {name: composed(f"model={name}", limit, *shared) for name in models}
     for config in configs.values():
         build.check_config(config)
     first = next(iter(configs.values()))
@@ -122,19 +120,6 @@ def main(
             pool.shutdown(cancel_futures=True)  # those under way end by themselves
             raise
     show(plans, kept, seeds)
-
-
-def composed(overrides: Sequence[str]) -> dict[str, Any]:
-    """The config that a command line of ``train.py`` comes to.
-
-    Raises:
-        InputError: there is no such name or option.
-    """
-    try:
-        with initialize_config_dir(str(ours.CONFIGS), version_base="1.3"):
-            return ours.plain(compose("train", list(overrides)))
-    except HydraException as error:
-        raise InputError(ours.explain(error, overrides)) from error
 
 
 # Widths ------------------------------------------------------------------------------------------------------------

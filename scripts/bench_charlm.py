@@ -29,13 +29,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from bench_cells import composed
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqlab import build
+from seqlab.compose import composed
 from seqlab.data.corpus import Corpus
 from seqlab.data.parallel import ParallelText
 from seqlab.data.textfile import Shakespeare
@@ -94,7 +94,7 @@ def main(
     overrides = [f"{key}={value}" for key, value in base.items() if key not in named] + list(options)
     if threads is not None:
         overrides.append(f"runtime.threads={threads}")
-    setup = Setup.of(composed([*overrides, "trainer.device=cpu"]))
+    setup = Setup.of(composed(*overrides, "trainer.device=cpu"))
     print(f"{setup.title}; {', '.join(overrides)}")
     if setup.alone:
         print(f"ours alone: {', '.join(setup.alone)}")

@@ -32,7 +32,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from bench_cells import composed
 from bench_charlm import fit, read, trainer_of
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -40,6 +39,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seqlab import build
 from seqlab.build.data import build_pair_pipeline
+from seqlab.compose import composed
 from seqlab.data.multi30k import Multi30k
 from seqlab.data.pair_batching import PairLoader
 from seqlab.data.parallel import ParallelText, RawPairs, load_pairs
@@ -94,13 +94,8 @@ def main(
     clock = time.process_time if cpu_time else time.perf_counter
     found: dict[str, Any] = {"options": overrides, "made_up": made, "cpu_time": cpu_time}
     for feeding in (True, False) if fixed(options) is None else (fixed(options),):
-        setup = Setup.of(
-            composed(
-                ["task.decoder.attention=general", *overrides, f"task.decoder.input_feeding={str(feeding).lower()}"]
-            ),
-            made,
-            clock,
-        )
+        own = f"task.decoder.input_feeding={str(feeding).lower()}"
+        setup = Setup.of(composed("task.decoder.attention=general", *overrides, own), made, clock)
         print(f"{setup.title}; {', '.join(overrides)}")
         found["precision"], name = setup.runtime.precision, "input_feeding" if feeding else "no_input_feeding"
         found[name] = {"agree": agree(setup)}

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
@@ -22,6 +24,31 @@ CONFIGS = _ROOM / "configs" if (_ROOM / "configs").is_dir() else _ROOM.parent / 
 GROUPS = ("data", "data/tokenizer", "task", "model", "optim", "schedule", "trainer", "experiment", "sweep")
 CONTINUABLE = ("resume", "test", "floor", "trainer.max_", "trainer.patience", "runtime.")
 """What may differ when a run is continued; anything else would make it another run."""
+
+
+def composed(*overrides: str) -> dict[str, Any]:
+    """The config that a command line of ``train.py`` comes to, for ``seqlab.train.train``.
+
+    Args:
+        overrides: its words: ``composed("model=gru", "data=imdb", "optim.lr=3e-3")``.
+
+    Raises:
+        InputError: there is no such name or option, or one that must be given was not.
+    """
+    try:
+        return plain(_compose(overrides))
+    except HydraException as error:
+        raise InputError(explain(error, overrides)) from error
+
+
+def _compose(overrides: Sequence[str]) -> DictConfig:
+    running = GlobalHydra.instance().hydra  # there is one at a time: a caller's own is put back
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            return compose("train", list(overrides))
+    finally:
+        GlobalHydra.instance().hydra = running
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -140,18 +167,11 @@ def _options(group: str) -> list[str]:
 
 def _known_keys(key: str, overrides: Sequence[str]) -> list[str]:
     """Every group and every key of the config that the other overrides come to."""
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-
     others = [override for override in overrides if not override.lstrip("+~").startswith(key)]
-    GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-            config = OmegaConf.to_container(compose("train", others))
+        config = OmegaConf.to_container(_compose(others))
     except ConfigCompositionException:  # a second mistake: the defaults' keys are hint enough
-        GlobalHydra.instance().clear()
-        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-            config = OmegaConf.to_container(compose("train"))
+        config = OmegaConf.to_container(_compose([]))
     assert isinstance(config, dict)
     keys = [path for path, _ in flatten(config)]  # type: ignore[arg-type]
     return [known for known in (*GROUPS, *keys) if known != key]  # the defaults may have it, though this model has not

@@ -44,6 +44,12 @@ def train(config: Mapping[str, Any]) -> Result:
             raise InputError(
                 f"{config['resume']}/last.pt holds weights alone, like a best.pt, and cannot be continued."
             )
+        if (ended := _ended(config, resumed)) is not None:
+            print(
+                f"{config['resume']} has ended by trainer.{ended.stopped_by} and is measured: nothing is left to do. "
+                f"Raise trainer.{ended.stopped_by} to train it further.\n{config['resume']}"
+            )
+            return ended
     runtime = build.build_runtime(config, resumed)
     data = build.build_data(config)
     build.check_samples(config, data)
@@ -85,6 +91,20 @@ def train(config: Mapping[str, Any]) -> Result:
         tracker.close()
     print(run_dir, flush=True)
     return result
+
+
+def _ended(config: Mapping[str, Any], saved: Mapping[str, Any]) -> Result | None:
+    """What a run came to whose training is over, and of which nothing is asked that it did not measure."""
+    from seqlab import build
+    from seqlab.engine.state import Result, State
+
+    state = State()
+    state.load_state_dict(saved["trainer"])
+    reason = build.build_settings(config).limit(state)
+    measured = (Path(config["resume"]) / "summary.json").exists()
+    if reason is None or not measured or any(config[key] != saved["config"][key] for key in ("test", "floor")):
+        return None
+    return Result.of(state, reason)
 
 
 @hydra.main(version_base="1.3", config_path=str(compose.CONFIGS), config_name="train")

@@ -26,7 +26,7 @@ from seqlab.build.keys import (
     without,
 )
 from seqlab.build.model import check_translator
-from seqlab.build.training import build_search, build_settings
+from seqlab.build.training import build_search, build_settings, check_run_dir
 from seqlab.data.arrays import ArrayLoader
 from seqlab.data.batching import BucketLoader
 from seqlab.data.pair_batching import PairLoader
@@ -47,6 +47,10 @@ from seqlab.samples import Samples
 from seqlab.search import Search
 from seqlab.types import InputError
 
+COUNTS = ("batch_size", "max_batch_tokens", "max_length", "round_to", "length", "eval_length", "eval_max_length",
+          "lookback", "horizon", "stride", "season")  # fmt: skip
+"""Keys of ``data`` that count something, whatever the data."""
+
 
 def check_config(config: Config) -> None:
     """Hold every node against the signature it names, before any data is read.
@@ -66,6 +70,8 @@ def check_config(config: Config) -> None:
         raise InputError(
             f"data={data['name']} and task={task} do not fit each other: leave task= away, the dataset brings its own."
         )
+    if config["resume"] is None:
+        check_run_dir(config)
     _check_data(data)
     _check_node("model", without(model, PARTS), ("input_size",))
     with torch.device("meta"):  # what the encoder itself refuses, at no cost: nothing is allocated
@@ -86,7 +92,7 @@ def check_config(config: Config) -> None:
         samples = config["task"]["samples"]
         if not schema.accepts(samples, int) or samples < 0:
             raise InputError(f"task.samples must be a number of sentences from 0 up, not {samples!r}.")
-    schema.check("model.embedding", Embedding, model["embedding"], ("vocab_size", "pad_id", "tokens"))
+    schema.check("model.embedding", Embedding, model["embedding"], ("vocab_size", "pad_id", "tokens", "default_dim"))
     schema.check("model.head", _head_options, model["head"])
     schema.check("model", Model, only(model, ("tail", "vote")), ("embedding", "encoder", "head", "ngrams"))
     if model["ngrams"] is not None:
@@ -111,11 +117,16 @@ def check_config(config: Config) -> None:
 
 def _check_data(data: Config) -> None:
     _check_node("data", source(data), ("cache_dir",))
+    _check_reading(data)
+    for key in COUNTS:
+        if (count := data.get(key)) is not None and count < 1:
+            raise InputError(f"data.{key} must be at least 1, not {count}.")
+
+
+def _check_reading(data: Config) -> None:
+    """How the source is read, parted and made into batches."""
     if is_series(data):
         schema.check("data", _windows_options, only(data, (*WINDOWS, "batch_size")))
-        for key in ("lookback", "horizon", "stride", "batch_size", "season"):
-            if data[key] < 1:
-                raise InputError(f"data.{key} must be at least 1, not {data[key]}.")
         return
     if not is_text(data):
         schema.check("data", ArrayLoader, only(data, BATCHING), ("part", "seed", "shuffle"))
@@ -123,9 +134,6 @@ def _check_data(data: Config) -> None:
     _check_node("data.tokenizer", data["tokenizer"])
     if is_corpus(data):
         schema.check("data", _reading_options, only(data, READING))
-        for key in ("batch_size", "length", "eval_length"):
-            if data[key] < 1:
-                raise InputError(f"data.{key} must be at least 1, not {data[key]}.")
         return
     if not schema.accepts(data["val_fraction"], float) or not 0 < data["val_fraction"] < 1:
         raise InputError(f"data.val_fraction must be a number between 0 and 1, not {data['val_fraction']!r}.")

@@ -80,9 +80,7 @@ def build_model(
     if spec.num_features:
         embedding = Features(spec.num_features)
     else:
-        embedding = Embedding(
-            vocab_size=spec.vocab_size, pad_id=spec.pad_id, tokens=tokens, **_embedding_options(config)
-        )
+        embedding = _build_embedding(config, spec, tokens)
     encoder = schema.construct("model", without(node, PARTS), input_size=embedding.output_size)
     if spec.task == "translation":
         assert isinstance(embedding, Embedding)
@@ -134,7 +132,7 @@ def check_translator(config: Config) -> None:
     if node["vectors"] is not None or node["kind"] != "random":
         return
     with torch.device("meta"):
-        embedding = Embedding(vocab_size=spec.vocab_size, pad_id=spec.pad_id, **_embedding_options(config))
+        embedding = _build_embedding(config, spec)
         encoder = schema.construct("model", without(config["model"], PARTS), input_size=embedding.output_size)
         _build_translator(config, spec, embedding, encoder)
 
@@ -144,7 +142,7 @@ def _build_translator(config: Config, spec: DataSpec, embedding: Embedding, enco
     target = embedding
     if not spec.shared:
         # Vectors of the source's language say nothing of the target's.
-        options = {**_embedding_options(config), "vectors": None, "trainable": True}
+        options = {**node["embedding"], "vectors": None, "trainable": True}
         options["dim"] = None if options["kind"] == "onehot" else embedding.output_size
         target = Embedding(vocab_size=spec.num_outputs, pad_id=spec.pad_id, **options)
     if decoder["kind"] == "transformer":
@@ -167,12 +165,12 @@ def _build_translator(config: Config, spec: DataSpec, embedding: Embedding, enco
     return Seq2Seq(embedding, encoder, bridge, target, speaker, head)
 
 
-def _embedding_options(config: Config) -> dict[str, Any]:
-    """``model.embedding``, where the width that the data suggests gives way to what has a width of its own."""
+def _build_embedding(config: Config, spec: DataSpec, tokens: Sequence[str] = ()) -> Embedding:
+    """As wide as ``model.embedding`` says, or else as suits the data."""
     options = dict(config["model"]["embedding"])
-    if options["dim"] == config["data"].get("embedding_dim") and (options["vectors"] or options["kind"] == "onehot"):
-        options["dim"] = None
-    return options
+    if (suits := config["data"].get("embedding_dim")) is not None:
+        options["default_dim"] = suits
+    return Embedding(vocab_size=spec.vocab_size, pad_id=spec.pad_id, tokens=tokens, **options)
 
 
 def _token_head(node: Config, embedding: Any, width: int, vocab_size: int) -> TokenHead:

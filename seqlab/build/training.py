@@ -159,12 +159,26 @@ def identity(config: Config, data: Data, runtime: Runtime) -> dict[str, Any]:
     }
 
 
+def check_run_dir(config: Config) -> None:
+    """Refuse a run folder that is there already, before the work that would go into it.
+
+    Raises:
+        InputError: it exists (``run_dir``).
+    """
+    if config["run_dir"] is not None and Path(config["run_dir"]).exists():
+        raise InputError(
+            f"run_dir={config['run_dir']} exists already: name a new folder, or continue it with "
+            f"resume={config['run_dir']}."
+        )
+
+
 def make_run_dir(config: Config) -> Path:
     """Make the run folder, atomically: two runs that start in one instant get two folders.
 
     Raises:
         InputError: it exists already (``run_dir``), or cannot be made.
     """
+    check_run_dir(config)
     try:
         if config["run_dir"] is not None:
             chosen = Path(config["run_dir"])
@@ -181,11 +195,6 @@ def make_run_dir(config: Config) -> Path:
                 continue
             return run_dir
         raise InputError(f"{parent} holds 9,999 runs of this second already.")
-    except FileExistsError as error:
-        raise InputError(
-            f"run_dir={config['run_dir']} exists already: name a new folder, or continue it with "
-            f"resume={config['run_dir']}."
-        ) from error
     except OSError as error:
         where = config["run_dir"] or config["runs"]
         raise InputError(

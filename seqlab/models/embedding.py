@@ -26,7 +26,7 @@ class Embedding(nn.Module):
 
     Args:
         vocab_size: number of ids.
-        dim: width ``E``; None is 128, the width of ``vectors``, or ``vocab_size`` for one-hot.
+        dim: width ``E``; None is the width of ``vectors``, ``vocab_size`` for one-hot, otherwise ``default_dim``.
         pad_id: id of padding.
         kind: ``random`` for a table drawn from N(0, std), or ``onehot``, which has no parameters and takes
             ``4 * B * T * vocab_size`` bytes a batch: meant for characters and other small vocabularies.
@@ -37,6 +37,7 @@ class Embedding(nn.Module):
         word_dropout: on whole tokens, which then read as padding (Iyyer et al. 2015).
         std: of the random vectors.
         trainable: whether the table is learned further.
+        default_dim: the width of what has none of its own.
 
     Raises:
         InputError: an unknown kind, a size that contradicts another, or an unusable file of vectors.
@@ -56,6 +57,7 @@ class Embedding(nn.Module):
         word_dropout: float = 0.0,
         std: float = 0.1,
         trainable: bool = True,
+        default_dim: int = 128,
     ) -> None:
         super().__init__()
         check_choice("kind", kind, get_args(EmbeddingKind))
@@ -74,7 +76,7 @@ class Embedding(nn.Module):
             self.register_parameter("weight", None)
             return
         if vectors is None:
-            self.output_size = 128 if dim is None else dim
+            self.output_size = default_dim if dim is None else dim
             check_positive("dim", self.output_size)
             weight = torch.empty(vocab_size, self.output_size).normal_(0, std)
         else:

@@ -7,16 +7,14 @@ import random
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 
-from seqlab import compose as ours
 from seqlab.build import check_config
+from seqlab.compose import CONFIGS, composed
 from seqlab.errors import InputError
 from seqlab.run import Run
 from seqlab.train import train
 
-MODELS = sorted(path.stem for path in (ours.CONFIGS / "model").glob("*.yaml"))
+MODELS = sorted(path.stem for path in (CONFIGS / "model").glob("*.yaml"))
 AHEAD = {"bilstm", "bigru", "bow", "cnn", "mlp", "seggru", "seq2seq", "transformer"}
 CORPORA = ("shakespeare", "text", "verses")
 
@@ -34,12 +32,6 @@ def text(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("corpus") / "lines.txt"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
-
-
-def composed(*overrides: str) -> dict:
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(ours.CONFIGS), version_base="1.3"):
-        return ours.plain(compose("train", list(overrides)))
 
 
 def shrunk(text: Path, run_dir: Path, *overrides: str) -> dict:
@@ -99,6 +91,8 @@ def test_one_hot_and_pre_trained_vectors_have_their_own_width(text, tmp_path):
     vectors = tmp_path / "vectors.txt"
     vectors.write_text("s 1 2 3\ne 4 5 6\na 7 8 9\n", encoding="utf-8")
     train(shrunk(text, tmp_path / "vectors", f"model.embedding.vectors={vectors}"))
+    with pytest.raises(InputError, match="holds vectors of width 3, not dim=64"):  # as the data suggests, but asked for
+        train(shrunk(text, tmp_path / "other", f"model.embedding.vectors={vectors}", "model.embedding.dim=64"))
     vectors.unlink()  # a run folder is all that is needed
     assert_usable(tmp_path / "vectors")
     assert Run(tmp_path / "vectors", device="cpu").model.embedding.output_size == 3

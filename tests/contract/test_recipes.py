@@ -7,20 +7,18 @@ import random
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 
-from seqlab import compose as ours
 from seqlab.build import check_config
+from seqlab.compose import CONFIGS, composed
 from seqlab.errors import InputError
 from seqlab.run import Run
 from seqlab.train import train
 
-MODELS = sorted(path.stem for path in (ours.CONFIGS / "model").glob("*.yaml"))
-TOKENIZERS = sorted(path.stem for path in (ours.CONFIGS / "data" / "tokenizer").glob("*.yaml"))
-OPTIMS = sorted(path.stem for path in (ours.CONFIGS / "optim").glob("*.yaml"))
-SCHEDULES = sorted(path.stem for path in (ours.CONFIGS / "schedule").glob("*.yaml"))
-EXPERIMENTS = sorted(path.stem for path in (ours.CONFIGS / "experiment").glob("*.yaml"))
+MODELS = sorted(path.stem for path in (CONFIGS / "model").glob("*.yaml"))
+TOKENIZERS = sorted(path.stem for path in (CONFIGS / "data" / "tokenizer").glob("*.yaml"))
+OPTIMS = sorted(path.stem for path in (CONFIGS / "optim").glob("*.yaml"))
+SCHEDULES = sorted(path.stem for path in (CONFIGS / "schedule").glob("*.yaml"))
+EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
 
 
 @pytest.fixture(autouse=True)
@@ -39,12 +37,6 @@ def table(tmp_path_factory) -> Path:
         lines.append(f"{text} {'yes' if row % 2 else 'no'},{'good' if row % 2 else 'bad'}")
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
-
-
-def composed(*overrides: str) -> dict:
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(ours.CONFIGS), version_base="1.3"):
-        return ours.plain(compose("train", list(overrides)))
 
 
 def shrunk(table: Path, run_dir: Path, *overrides: str) -> dict:

@@ -12,14 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqlab import build
-from seqlab import compose as ours
 from seqlab.backtest import Backtest, backtest, cut
+from seqlab.compose import composed
 from seqlab.engine.interrupt import Interrupted
 from seqlab.engine.trainer import Trainer
 from seqlab.errors import InputError
@@ -43,14 +41,12 @@ def _small_world() -> Iterator[None]:
 
 
 def learn(folder: Path, *overrides: str) -> Run:
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(ours.CONFIGS), version_base="1.3"):
-        config = ours.plain(compose("train", [
-            *([] if "data=series" in overrides else ["data=waves", "data.length=260"]), "model=gru",
-            f"run_dir={folder}", "data.lookback=24", "data.horizon=6", f"data.split=[160,40,{LAST}]",
-            "data.hidden_size=8", "data.batch_size=32", "trainer.device=cpu", "trainer.max_epochs=null",
-            "trainer.max_steps=2", "floor=false", *overrides,
-        ]))  # fmt: skip
+    config = composed(
+        *([] if "data=series" in overrides else ["data=waves", "data.length=260"]), "model=gru",
+        f"run_dir={folder}", "data.lookback=24", "data.horizon=6", f"data.split=[160,40,{LAST}]",
+        "data.hidden_size=8", "data.batch_size=32", "trainer.device=cpu", "trainer.max_epochs=null",
+        "trainer.max_steps=2", "floor=false", *overrides,
+    )  # fmt: skip
     train(config)
     return Run(folder, device="cpu")
 

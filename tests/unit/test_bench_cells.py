@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from seqlab import compose
+from seqlab.compose import composed
 from seqlab.errors import InputError
 from seqlab.nn.cells import CELLS
 from seqlab.types import DataSpec
@@ -49,7 +50,7 @@ def test_the_width_is_the_multiple_of_8_nearest_to_what_is_wanted(square, slope,
 
 @pytest.mark.parametrize("name", ["lstm", "sru"])
 def test_a_plan_has_about_the_parameters_that_were_asked_for(name):
-    config = bench.composed([f"model={name}", "data=verses"])
+    config = composed(f"model={name}", "data=verses")
     plan = bench.plan(config, DataSpec("language_modeling", 60, (), vocab_size=60, pad_id=1), 100_000)
     assert plan.hidden_size % 8 == 0
     assert abs(plan.params - 100_000) < 8_000

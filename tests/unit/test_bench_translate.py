@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from seqlab.compose import composed
 from seqlab.errors import InputError
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
@@ -28,7 +29,7 @@ def bench(monkeypatch, tmp_path):
 
 
 def setup(bench, *options):
-    return bench.Setup.of(bench.composed([*SMALL, *options]))
+    return bench.Setup.of(composed(*SMALL, *options))
 
 
 @FEEDING

@@ -4,7 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from seqlab.build import make_run_dir
+from seqlab.build import check_config, make_run_dir
+from seqlab.compose import composed
 from seqlab.errors import InputError
 
 
@@ -24,6 +25,16 @@ def test_a_folder_of_ones_own_choice_must_be_new(tmp_path):
     assert make_run_dir(chosen) == tmp_path / "mine"
     with pytest.raises(InputError, match=r"exists already: name a new folder, or continue it with resume="):
         make_run_dir(chosen)
+
+
+def test_what_no_data_can_mend_is_refused_before_any_is_read(tmp_path):
+    """Of a file that is not there, nothing is said yet."""
+    absent = ["data=csv", "data.path=absent.csv"]
+    with pytest.raises(InputError, match="exists already"):
+        check_config(composed(*absent, f"run_dir={tmp_path}"))
+    for key in ("batch_size", "max_length", "round_to", "eval_max_length"):
+        with pytest.raises(InputError, match=rf"^data.{key} must be at least 1, not 0\.$"):
+            check_config(composed(*absent, f"data.{key}=0"))
 
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):

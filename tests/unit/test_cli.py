@@ -196,6 +196,22 @@ def test_a_resume_with_another_model_shows_the_difference(run_dir, home):
     assert "model.hidden_size was 128, is 64" in done.stderr
 
 
+def test_a_run_that_has_ended_is_left_as_it_is(run_dir, home):
+    copied = home / "ended"
+    shutil.copytree(run_dir, copied)
+    before = {path.name: path.read_bytes() for path in copied.iterdir() if path.is_file()}
+    done = train(f"resume={copied}", cwd=home)
+    assert done.returncode == 0, done.stderr
+    assert "has ended by trainer.max_epochs and is measured: nothing is left to do" in done.stdout
+    assert done.stdout.splitlines()[-1] == str(copied)
+    assert {path.name: path.read_bytes() for path in copied.iterdir() if path.is_file()} == before
+
+    done = train(f"resume={copied}", "trainer.max_epochs=7", cwd=home)
+    assert done.returncode == 0, done.stderr
+    steps = [json.loads((folder / "summary.json").read_text())["steps"] for folder in (run_dir, copied)]
+    assert steps[1] * 6 == steps[0] * 7
+
+
 def test_help_is_quick_for_it_leaves_torch_alone(home):
     code = "import sys, seqlab.cli, seqlab.train; assert 'torch' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0

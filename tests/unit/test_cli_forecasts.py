@@ -12,13 +12,11 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import Result
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from typer.testing import CliRunner
 
 from seqlab import build
-from seqlab import compose as ours
 from seqlab.cli import app
+from seqlab.compose import composed
 from seqlab.errors import InputError
 from seqlab.run import Run
 from seqlab.train import train
@@ -37,12 +35,10 @@ def _small_world() -> Iterator[None]:
 
 
 def learn(folder: Path, *overrides: str, figures: bool = False) -> Path:
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(ours.CONFIGS), version_base="1.3"):
-        config = ours.plain(compose("train", [
-            f"run_dir={folder}", "model=gru", "data.lookback=24", "data.horizon=6", "data.hidden_size=8",
-            "data.batch_size=32", "trainer.device=cpu", "trainer.max_epochs=null", "trainer.max_steps=2", *overrides,
-        ]))  # fmt: skip
+    config = composed(
+        f"run_dir={folder}", "model=gru", "data.lookback=24", "data.horizon=6", "data.hidden_size=8",
+        "data.batch_size=32", "trainer.device=cpu", "trainer.max_epochs=null", "trainer.max_steps=2", *overrides,
+    )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         if not figures:
             patch.setattr("seqlab.report._draw_forecasts", lambda *_: None)

@@ -12,12 +12,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from typer.testing import CliRunner
 
-from seqlab import compose as ours
 from seqlab.cli import app
+from seqlab.compose import composed
 from seqlab.data.dates import Dates
 from seqlab.errors import InputError
 from seqlab.train import train
@@ -241,12 +239,10 @@ def test_a_slip_is_one_line_and_exit_status_2(home, run_dir, words, sentence):
 
 
 def test_a_run_of_something_else_translates_nothing(home, invoke):
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(ours.CONFIGS), version_base="1.3"):
-        config = ours.plain(compose("train", [
-            "data=parity", "trainer.max_epochs=null", "trainer.max_steps=1", "floor=false", "run_dir=parity",
-            "trainer.device=cpu", "model.hidden_size=4", "model.backend=reference", "test=false",
-        ]))  # fmt: skip
+    config = composed(
+        "data=parity", "trainer.max_epochs=null", "trainer.max_steps=1", "floor=false", "run_dir=parity",
+        "trainer.device=cpu", "model.hidden_size=4", "model.backend=reference", "test=false",
+    )  # fmt: skip
     train({**config, "run_dir": str(home / "parity")})
     told = refused(invoke("predict", "parity", "--nbest", 2, "a"))
     assert told.startswith("--nbest is for runs that translate, and parity was trained for")

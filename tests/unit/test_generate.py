@@ -11,12 +11,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from typer.testing import CliRunner
 
-from seqlab import compose as ours
 from seqlab.cli import app
+from seqlab.compose import composed
 from seqlab.decode import Sampling
 from seqlab.errors import InputError
 from seqlab.run import Run
@@ -24,12 +22,10 @@ from seqlab.train import train
 
 
 def trained(home: Path, name: str, *overrides: str) -> Path:
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(ours.CONFIGS), version_base="1.3"):
-        config = ours.plain(compose("train", [
-            "data.batch_size=8", "model.hidden_size=24", "trainer.device=cpu", "trainer.max_epochs=null",
-            "trainer.max_steps=20", "floor=false", f"run_dir={home / name}", *overrides,
-        ]))  # fmt: skip
+    config = composed(
+        "data.batch_size=8", "model.hidden_size=24", "trainer.device=cpu", "trainer.max_epochs=null",
+        "trainer.max_steps=20", "floor=false", f"run_dir={home / name}", *overrides,
+    )  # fmt: skip
     train(config)
     return home / name
 
