@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,9 +14,11 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from seqlab.cached import cached
 from seqlab.cli_predict import Device, RunDir, Trust, check_targets, predict, show_table
 from seqlab.engine.progress import readable
 from seqlab.errors import InputError, one_sentence, show_anything
+from seqlab.paths import cache_dir
 
 if TYPE_CHECKING:
     from seqlab.decode import Sampling
@@ -197,6 +200,29 @@ def runs(
             str(summary["seed"]),
         )
     Console().print(table)
+
+
+@app.command()
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Delete it all; what is needed is made again.")] = False,
+) -> None:
+    """List what seqlab keeps to start faster: token ids, floors, compiled cells (SEQLAB_CACHE names the folder)."""
+    folder = cache_dir()
+    found = cached(folder)
+    table = Table("", "files", "MB", "newest", title=str(folder))
+    for one in found:
+        written = datetime.fromtimestamp(one.newest).strftime("%Y-%m-%d %H:%M")
+        table.add_row(one.what, f"{one.files:,}", f"{one.size / 1e6:,.1f}", written)
+    total = f"{sum(one.size for one in found) / 1e6:,.1f} MB"
+    if not found:
+        print(f"{folder} holds nothing of seqlab's.")
+    elif not clear:
+        Console().print(table)
+        print(f"{total}; `seqlab cache --clear` deletes it")
+    else:
+        for one in found:
+            one.remove()
+        print(f"{folder}: {total} deleted")
 
 
 TURNS = """\
