@@ -67,6 +67,7 @@ def main(
     options: Sequence[str],
     to: Path | None,
     jobs: int,
+    png: Path | None = None,
 ) -> None:
     """Find widths, train what is not in the file yet, print the table.
 
@@ -119,7 +120,11 @@ def main(
         except BaseException:
             pool.shutdown(cancel_futures=True)  # those under way end by themselves
             raise
-    show(plans, kept, seeds)
+    ended, names = ranked(plans, kept, seeds)
+    show(ended, names, kept, seeds)
+    if png is not None:
+        size = f", about {params:,} parameters each" if params else ""
+        draw(ended, names, kept, f"{data}: {minutes:g} minutes of training each{size}", png)
 
 
 # Widths ------------------------------------------------------------------------------------------------------------
@@ -265,41 +270,63 @@ class Kept:
 # Showing -----------------------------------------------------------------------------------------------------------
 
 
-def show(plans: Sequence[Plan], kept: Kept, seeds: int) -> None:
-    """The table, best first, and why runs diverged."""
-    ended = {one: [found for seed in range(seeds) if (found := kept.find(one, seed))] for one in plans}
-    good = {one: [found for found in runs if "val" in found] for one, runs in ended.items()}
+@dataclass(frozen=True)
+class Ended:
+    """What became of one cell's runs.
+
+    Attributes:
+        plan: the cell.
+        runs: those that came to their end.
+        lost: those that diverged.
+    """
+
+    plan: Plan
+    runs: Sequence[dict[str, Any]]
+    lost: Sequence[dict[str, Any]]
+
+    def values(self, name: str) -> list[float]:
+        """A metric of each run."""
+        return [found["val"][name] for found in self.runs]
+
+
+def ranked(plans: Sequence[Plan], kept: Kept, seeds: int) -> tuple[list[Ended], list[str]]:
+    """The cells, best first, and the metrics that are shown, of which the first ranks.
+
+    Raises:
+        InputError: no run came to its end.
+    """
+    ended = []
     for one in plans:
-        for found in ended[one]:
-            if "diverged" in found:
-                print(line(found))
-    some = next((found for runs in good.values() for found in runs), None)
+        found = [run for seed in range(seeds) if (run := kept.find(one, seed)) is not None]
+        good, lost = ([run for run in found if what in run] for what in ("val", "diverged"))
+        ended.append(Ended(one, good, lost))
+    some = next((run for one in ended for run in one.runs), None)
     if some is None:
-        raise SystemExit("no run came to its end")
-    monitor = some["monitor"]
-    names = sorted(some["headline"], key=lambda name: name != monitor)
+        raise InputError("No run came to its end: the lines above say why.")
+    monitor: str = some["monitor"]
+    ended.sort(key=lambda one: statistics.fmean(one.values(monitor)) if one.runs else math.inf)
+    return ended, sorted(some["headline"], key=lambda name: name != monitor)
 
-    def mean(one: Plan, name: str) -> float:
-        return statistics.fmean(found["val"][name] for found in good[one])
 
-    precision = some["precision"]
+def show(ended: Sequence[Ended], names: Sequence[str], kept: Kept, seeds: int) -> None:
+    """The table, and why runs diverged."""
+    for found in (run for one in ended for run in one.lost):
+        print(line(found))
+    some = next(run for one in ended for run in one.runs)
     print(f"validation loss (nats), mean and sample deviation of {seeds} seeds")
-    print(", ".join(f"{name} {version}" for name, version in some["versions"].items()) + f", {precision}")
-    losses = [name.removesuffix("_loss").replace("_", "-") for name in names]
-    table = Table("model", "hidden size", "parameters", "steps", "steps/s", *losses)
+    print(", ".join(f"{name} {version}" for name, version in some["versions"].items()) + f", {some['precision']}")
+    table = Table("model", "hidden size", "parameters", "steps", "steps/s", *(_short(name) for name in names))
     for column in table.columns[1:]:
         column.justify = "right"
-    for one in sorted(plans, key=lambda one: mean(one, monitor) if good[one] else float("inf")):
-        sizes = (one.model, str(one.hidden_size or "as configured"), f"{one.params:,}")
-        lost = len(ended[one]) - len(good[one])
-        if not good[one]:
-            table.add_row(*sizes, "", "", "diverged" if lost else "failed")
+    for one in ended:
+        sizes = (one.plan.model, str(one.plan.hidden_size or "as configured"), f"{one.plan.params:,}")
+        if not one.runs:
+            table.add_row(*sizes, "", "", "diverged" if one.lost else "failed")
             continue
-        steps = statistics.fmean(found["steps"] for found in good[one])
-        speed = kept.pace[one.model]
-        scores = [spread([found["val"][name] for found in good[one]]) for name in names]
-        scores[0] += f" ({lost} of {seeds} diverged)" if lost else ""
-        table.add_row(*sizes, f"{steps:,.0f}", f"{speed:.1f}", *scores)
+        steps = statistics.fmean(found["steps"] for found in one.runs)
+        scores = [spread(one.values(name)) for name in names]
+        scores[0] += f" ({len(one.lost)} of {seeds} diverged)" if one.lost else ""
+        table.add_row(*sizes, f"{steps:,.0f}", f"{kept.pace[one.plan.model]:.1f}", *scores)
     if (floor := kept.floor.get("kneser_ney")) is not None:
         # N-grams look back as far as their order and never from a zero state: what they score is the stream.
         scores = [f"{floor:.4f}" if name == "stream_loss" else "" for name in names]
@@ -307,7 +334,39 @@ def show(plans: Sequence[Plan], kept: Kept, seeds: int) -> None:
     Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
+def draw(ended: Sequence[Ended], names: Sequence[str], kept: Kept, title: str, png: Path) -> None:
+    """A line for each cell, the best on top: a mark for each seed, and how fast it trains."""
+    from matplotlib.figure import Figure
+
+    ended = [one for one in ended if one.runs]
+    figure = Figure(figsize=(7, 1.2 + 0.24 * len(ended)), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    for name, color, marker in zip(names, ("#0072B2", "#D55E00"), ("o", "|"), strict=False):
+        losses = [value for one in ended for value in one.values(name)]
+        places = [place for place, one in enumerate(ended) for _ in one.runs]
+        axes.scatter(losses, places, s=30, color=color, marker=marker, label=_short(name), zorder=3)
+    if (floor := kept.floor.get("kneser_ney")) is not None:
+        axes.axvline(floor, color="gray", linestyle="--", linewidth=1, label="floor: Kneser-Ney, stream")
+    axes.set_yticks(range(len(ended)), [one.plan.model for one in ended])
+    paces = axes.secondary_yaxis("right")
+    paces.set_yticks(range(len(ended)), [f"{kept.pace[one.plan.model]:.0f}" for one in ended])
+    paces.set_ylabel("steps a second")
+    axes.invert_yaxis()
+    axes.set_xlabel("validation loss (nats)")
+    axes.set_title(title, fontsize=9)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, fontsize=8)
+    figure.savefig(png)
+
+
+def _short(name: str) -> str:
+    return name.removesuffix("_loss").replace("_", "-")
+
+
 def spread(values: Sequence[float]) -> str:
-    """Mean and sample standard deviation."""
+    """Mean and sample standard deviation, where every run has a number."""
+    broken = sum(not math.isfinite(value) for value in values)
+    if broken:
+        return f"not finite ({broken} of {len(values)})"
     more = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
     return f"{statistics.fmean(values):.4f}{more}"

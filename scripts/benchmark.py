@@ -128,13 +128,14 @@ def cells(
         Path | None, typer.Option("--json", help="Keep every run in this file; go on with what it holds.")
     ] = None,
     jobs: Annotated[int, typer.Option(help="Runs at a time.")] = 1,
+    png: Annotated[Path | None, typer.Option(help="Draw the losses of all cells and seeds.")] = None,
 ) -> None:
     """Every cell of the zoo at equal parameter count, trained on one text for the same time: one table."""
     from bench_cells import ZOO, main
 
     models = ZOO if names is None else tuple(dict.fromkeys(names.split(",")))
     with one_sentence():
-        main(minutes, seeds, params, models, data, threads, options.split(), json_file, jobs)
+        main(minutes, seeds, params, models, data, threads, options.split(), json_file, jobs, png)
 
 
 if __name__ == "__main__":

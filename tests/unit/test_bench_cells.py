@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import sys
 from pathlib import Path
 
@@ -89,3 +90,53 @@ class TestKept:
         to.write_text("[1, 2]")
         with pytest.raises(InputError, match="not a file of this benchmark"):
             bench.Kept(to, SETTINGS)
+
+
+@pytest.fixture
+def kept():
+    """Two cells that trained, one of which reads a stream badly, one that diverged in part, and one altogether."""
+    plans = [bench.Plan(model, 32, 1000) for model in ("gru", "lstm", "rnn", "sru")]
+    kept = bench.Kept(None, SETTINGS)
+    kept.floor = {"kneser_ney": 1.5}
+    kept.pace = {plan.model: 10.0 for plan in plans}
+    scores = {
+        "gru": [(1.5, 1.4), (1.7, 1.6)], "lstm": [(1.25, 1.2), (1.5, math.nan)], "rnn": [None, (1.75, 1.5)],
+        "sru": [None, None],
+    }  # fmt: skip
+    for plan in plans:
+        for seed, score in enumerate(scores[plan.model]):
+            known = {"model": plan.model, "hidden_size": 32, "params": 1000, "seed": seed}
+            if score is None:
+                kept.add({**known, "diverged": "Training stopped: the loss is nan, batch rows 1, 2"})
+                continue
+            val = dict(zip(("cold_256_loss", "stream_loss"), score, strict=True))
+            more = {"monitor": "cold_256_loss", "headline": list(val), "precision": "fp32", "versions": {"torch": "2"}}
+            kept.add({**known, **more, "val": val, "steps": 100})
+    return plans, kept
+
+
+def test_the_best_stands_on_top_and_what_went_wrong_is_told(kept, capsys):
+    plans, kept = kept
+    ended, names = bench.ranked(plans, kept, 2)
+    assert [one.plan.model for one in ended] == ["lstm", "gru", "rnn", "sru"]
+    assert names == ["cold_256_loss", "stream_loss"]
+    bench.show(ended, names, kept, 2)
+    said = capsys.readouterr().out
+    rows = {row.split("│")[1].strip(): row for row in said.splitlines() if row.startswith("│")}
+    assert "1.3750 ± 0.1768" in rows["lstm"]
+    assert "not finite (1 of 2)" in rows["lstm"]
+    assert "1.6000 ± 0.1414" in rows["gru"]
+    assert "1.7500 (1 of 2 diverged)" in rows["rnn"]
+    assert "diverged" in rows["sru"]
+    assert said.count("diverged: Training stopped: the loss is nan\n") == 3
+
+
+def test_the_picture_shows_every_run(kept, tmp_path):
+    plans, kept = kept
+    bench.draw(*bench.ranked(plans, kept, 2), kept, "a title", tmp_path / "cells.png")
+    assert (tmp_path / "cells.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_of_no_run_there_is_no_table():
+    with pytest.raises(InputError, match="No run came to its end"):
+        bench.ranked([bench.Plan("lstm", 32, 1000)], bench.Kept(None, SETTINGS), 1)
