@@ -128,7 +128,7 @@ def fixed(options: Sequence[str]) -> bool | None:
 def at_hand() -> bool:
     """Whether Multi30k is in the folder of data."""
     try:
-        Multi30k(os.environ.get("SEQLAB_DATA", "data")).digest()
+        Multi30k(os.environ.get("SEQLAB_DATA", "data"), download=False).digest()
     except InputError:
         return False
     return True

@@ -5,12 +5,23 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from seqlab.data.fetch import fetch
 from seqlab.data.files import file_digest
 from seqlab.data.pairs import aligned
 from seqlab.data.parallel import RawPairs, Sentences
 from seqlab.types import InputError
 
 PARTS = {"train": 29_000, "val": 1_014, "test_2016_flickr": 1_000}
+URL = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/raw/"
+DIGESTS = {
+    "train.de": "sha256:726e39b2fa9eb9ffb6dc763fb35a179f80fae06ffc5d28b6ace5faa883de28a6",
+    "train.en": "sha256:d79cfa999dd4c51d2cb42499b6796d5a882c3a8a961923c25a898c90f8bbd56f",
+    "val.de": "sha256:f0cba2f995189cf5770f29a8a9a537a3ad3f51657ad873405082ff6863a5e75a",
+    "val.en": "sha256:14f7d25ddd868909a9213e361768460edcacdd6ab9d1e77b92560dc10c10dc28",
+    "test_2016_flickr.de": "sha256:9204244e408ccb38d2a55cfcd344df15005fc42a07a6e55ca6c52b6ababb8cc8",
+    "test_2016_flickr.en": "sha256:611d361c6334bc7246101d48097c13cf5c4413c5befc793cc629934359d532d9",
+}
+"""Of the files that are downloaded, as ``.gz``. Other languages are not, for want of digests that we have seen."""
 
 
 class Multi30k:
@@ -21,17 +32,22 @@ class Multi30k:
             or with ``.gz``; or a folder ``multi30k`` of them.
         source: the language to translate from.
         target: the language to translate to.
+        download: get German and English (1.3 MB) when they are not there.
     """
 
     name = "multi30k"
 
-    def __init__(self, root: str | Path, source: str = "de", target: str = "en") -> None:
+    def __init__(self, root: str | Path, source: str = "de", target: str = "en", download: bool = True) -> None:
         if source == target:
             raise InputError(f"source and target are both '{source}': name two languages, for example de and en.")
-        self.root, self.source, self.target = Path(root), source, target
+        self.root, self.source, self.target, self.download = Path(root), source, target, download
 
     def digest(self) -> str:
-        """Of the languages and of the files' bytes (1 ms)."""
+        """Of the languages and of the files' bytes (1 ms).
+
+        Raises:
+            InputError: a file is not there and cannot be had.
+        """
         found = hashlib.sha256(f"{self.source} {self.target}".encode())
         for part in PARTS:
             for path in self._paths(part):
@@ -42,7 +58,7 @@ class Multi30k:
         """All parts, in the files' order: 0.1 s.
 
         Raises:
-            InputError: no such file, lines that do not pair up, not the official number of them.
+            InputError: a file is not there and cannot be had, lines do not pair up, not the official number of them.
         """
         train, val, test = (self._read(part) for part in PARTS)
         return RawPairs(train=train, test=test, val=val)
@@ -66,8 +82,9 @@ class Multi30k:
             for path in (folder / name, folder / f"{name}.gz"):
                 if path.is_file():
                     return path
+        if self.download and name in DIGESTS:
+            return fetch(f"{URL}{name}.gz", self.root / "multi30k" / f"{name}.gz", DIGESTS[name])
         raise InputError(
             f"there is no {name} or {name}.gz in {self.root} or {self.root / 'multi30k'}: put the raw sentences of "
-            f"Multi30k's task 1 there ({', '.join(PARTS)}, each as .{self.source} and .{self.target}; "
-            "github.com/multi30k/dataset has them)."
+            f"Multi30k's task 1 there ({', '.join(PARTS)}, each as .{self.source} and .{self.target}, from {URL})."
         )

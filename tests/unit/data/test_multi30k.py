@@ -1,4 +1,5 @@
 import gzip
+import hashlib
 import os
 from pathlib import Path
 
@@ -77,6 +78,34 @@ def test_missing_and_broken_files_are_told(tmp_path):
     (tmp_path / "val.en").write_text("one\n\nthree\n")
     with pytest.raises(InputError, match=r"val\.en, line 2 is empty"):
         Multi30k(tmp_path).read()
+
+
+def test_what_is_not_there_is_fetched_or_asked_for(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match=r"there is no train\.de or .*from https://\S+/raw/\)\.$"):
+        Multi30k(tmp_path, download=False).digest()
+    fetched = []
+
+    def fetch(url, path, digest):
+        assert url == f"{multi30k.URL}{path.name}"
+        assert digest == multi30k.DIGESTS[path.name.removesuffix(".gz")]
+        fetched.append(path.name)
+        return path
+
+    monkeypatch.setattr(multi30k, "fetch", fetch)
+    write(tmp_path, ["de"])
+    monkeypatch.setattr(multi30k, "file_digest", lambda path: b"")
+    Multi30k(tmp_path).digest()
+    assert fetched == ["train.en.gz", "val.en.gz", "test_2016_flickr.en.gz"]  # of the German part all is there
+    with pytest.raises(InputError, match=r"there is no train\.fr"):  # nobody has seen its digest
+        Multi30k(tmp_path, "fr").digest()
+
+
+def test_the_real_files_are_those_that_would_be_fetched(real):
+    folder = real if (real / "train.de.gz").exists() else real / "multi30k"
+    if not (folder / "train.de.gz").exists():
+        pytest.skip(f"Multi30k is unpacked under {real}")
+    for name, digest in multi30k.DIGESTS.items():
+        assert hashlib.sha256((folder / f"{name}.gz").read_bytes()).hexdigest() == digest.removeprefix("sha256:")
 
 
 @pytest.mark.parametrize(("source", "target"), [("de", "en"), ("en", "de")])
