@@ -24,6 +24,7 @@ from seqlab.build.keys import (
 from seqlab.data.corpus import Corpus
 from seqlab.data.forecast import ForecastData
 from seqlab.data.parallel import ParallelText
+from seqlab.decode import Writer
 from seqlab.engine.runtime import Runtime, make_runtime, resolve_device, tune_allocator, tune_products
 from seqlab.engine.settings import Settings
 from seqlab.engine.tracker import Tracker
@@ -92,15 +93,11 @@ def check_samples(config: Config, data: Data) -> None:
     node = config["task"].get("samples")
     if node is None or not isinstance(data, Corpus):
         return
-    if node["length"] < 1:
-        raise InputError(f"task.samples.length={node['length']} writes nothing: give 1 or more, or task.samples=null.")
-    if not 0 <= node["seed"] < 2**63:
-        raise InputError(f"task.samples.seed={node['seed']} must be a whole number from 0 up, and below 2 to the 63rd.")
-    if not len(data.pipeline.encode([node["prompt"]]).values):
-        raise InputError(
-            f"task.samples.prompt={node['prompt']!r} has no token to go on from: give it some text, or "
-            "task.samples=null."
-        )
+    no_stream: Any = None  # what is wrong is said before the model is asked
+    try:
+        Writer(no_stream, data.pipeline, seed=node["seed"]).write(node["prompt"], node["length"])
+    except InputError as error:
+        raise InputError(f"task.samples: {error} (task.samples=null writes none.)") from error
 
 
 def build_runtime(config: Config, saved: Mapping[str, Any] | None = None) -> Runtime:
