@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FORMS = {
-    r"\.?(?P<name>[\w-]+)-[0-9a-f]{20}(-[0-9a-f]{8})?": "tokens of data={name}",  # with a dot: left by a killed process
+    r"\.?(?P<name>[\w-]+)-[0-9a-f]{20}(-[0-9a-f]{8})?": "token ids of {name}",  # with a dot: left by a killed process
     r"\.?reviews-v\d+.*": "texts of data=reviews",
     r"floors": "floors",
     r"kernels": "compiled cells",

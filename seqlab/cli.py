@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -199,7 +200,7 @@ def runs(
             f"{summary['params']:,}",
             str(summary["seed"]),
         )
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)  # no path cut in a file
 
 
 @app.command()
@@ -240,6 +241,8 @@ def _take_turns(run: Run, sampling: Sampling, seed: int, prompt: str | None, len
             writer.reset()
         elif line == ":help":
             print(TURNS)
+        elif re.fullmatch(r":[a-z]+", line):
+            print(f"error: there is no {line}; :help says what there is", file=sys.stderr)
         else:
             text = line[:-1] + "\n" if line.endswith("\\") else line
             try:

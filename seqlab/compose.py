@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,15 +31,42 @@ def composed(*overrides: str) -> dict[str, Any]:
     """The config that a command line of ``train.py`` comes to, for ``seqlab.train.train``.
 
     Args:
-        overrides: its words: ``composed("model=gru", "data=imdb", "optim.lr=3e-3")``.
+        overrides: its words: ``composed("model=gru", "data=imdb", "optim.lr=3e-3")``, ``composed("resume=RUN")``.
 
     Raises:
-        InputError: there is no such name or option, or one that must be given was not.
+        InputError: there is no such name or option, or one that must be given was not; several runs are asked for.
     """
+    if any(_named(override) == "sweep" for override in overrides):
+        raise InputError("sweep= is for the command line: train one config after the other instead.")
     try:
-        return plain(_compose(overrides))
+        return settled(_compose(overrides), overrides)
     except HydraException as error:
         raise InputError(explain(error, overrides)) from error
+
+
+def settled(config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
+    """What Hydra composed, ready to train: plain, its paths absolute; of a run to be continued, that run's own.
+
+    Args:
+        config: as Hydra composed it.
+        overrides: the words that it was composed of.
+
+    Raises:
+        InputError: a value that must be given was not; there is no such run, or another one is asked for.
+    """
+    found = _anchored(plain(config))
+    if found["resume"] is None:
+        return found
+    return continued(found, load(Path(found["resume"]) / "config.yaml"), overrides)
+
+
+def _anchored(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Paths of data made absolute: a run folder is then of use from anywhere, not from this folder alone."""
+    data, embedding = dict(node["data"]), dict(node["model"]["embedding"])
+    for part, key in [*((data, key) for key in data), (embedding, "vectors")]:
+        if isinstance(part[key], str) and (key in ("root", "path", "vectors") or key.endswith("_path")):
+            part[key] = os.path.abspath(os.path.expanduser(part[key]))
+    return {**node, "data": data, "model": {**node["model"], "embedding": embedding}}
 
 
 def _compose(overrides: Sequence[str]) -> DictConfig:
@@ -108,7 +136,7 @@ def continued(composed: Mapping[str, Any], stored: Mapping[str, Any], overrides:
         InputError: the command line asks for another run; the message shows each difference.
     """
     old, new = dict(flatten(stored)), dict(flatten(composed))
-    asked = [override.lstrip("+").partition("=")[0].replace("/", ".").rstrip(".") for override in overrides]
+    asked = [_named(override).replace("/", ".").rstrip(".") for override in overrides]
     result = dict(old)
     differences = []
     for key in sorted(old.keys() | new.keys()):
@@ -125,6 +153,24 @@ def continued(composed: Mapping[str, Any], stored: Mapping[str, Any], overrides:
             "Leave those options away, or start a new run without resume=."
         )
     return _unflatten(result)
+
+
+def check_continued(config: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
+    """Refuse to continue a run with a config that is not its own, wherever it came from.
+
+    Args:
+        config: the whole config.
+        saved: that of the run's checkpoint.
+
+    Raises:
+        InputError: they differ in what may not change; the message shows each difference.
+    """
+    continued(config, saved, [f"{key}=" for key in config if key not in ("run_dir", "runs")])
+
+
+def _named(override: str) -> str:
+    """The option or group that a word of the command line is about."""
+    return override.lstrip("+").partition("=")[0]
 
 
 def _unflatten(leaves: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,13 +195,18 @@ def explain(error: HydraException, overrides: Sequence[str]) -> str:
     if isinstance(error, OverrideParseException):
         return (
             f"'{error.override}' cannot be read: options look like key=value, lists like key=[1,2], "
-            "and a value with = or , in it needs quotes, 'key=\"a=b\"'."
+            "and a value with = , or ~ in it needs quotes, 'key=\"a=b\"'."
         )
     if unknown := re.search(r"Could not override '([^']+)'", text):
         key = unknown.group(1)
-        if any(override.startswith("resume=") for override in overrides):
-            return f"{key}: beside resume=, name the run's own data= and model= too, for options that only they have."
+        if any(override.startswith("resume=") for override in overrides) and not key.startswith(CONTINUABLE):
+            may = ", ".join(name + "*" * name.endswith((".", "_")) for name in CONTINUABLE if name != "resume")
+            return f"{key}: not to be changed when a run is continued; beside resume= may stand {may}."
         return f"{key}: there is no such option{did_you_mean(key, _known_keys(key, overrides))}"
+    if text.startswith("Ambiguous value"):
+        word = next((override for override in overrides if override in text), "A value")
+        key, _, values = word.partition("=")
+        return f"{word}: several runs are --multirun on the command line; a list is {key}=[{values}]."
     if text.startswith("Multiple values for"):
         return f"{text.split('.')[0]}: write group=name without the +."
     return " ".join(text.split())

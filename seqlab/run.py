@@ -164,8 +164,9 @@ class Run:
             InputError: the run was not trained to label texts.
         """
         if self.spec.task != "classification" or self.pipeline is None or isinstance(self.pipeline, PairPipeline):
+            hint = ": let it write, `seqlab generate`" if self.spec.task == "language_modeling" else ""
             raise InputError(
-                f"{self.path} was trained on data={self.config['data']['name']}, which has no texts to label."
+                f"{self.path} was trained on data={self.config['data']['name']}, which has no texts to label{hint}."
             )
         tokens = self.pipeline.encode(texts)
         split = Split(tokens, np.zeros(len(tokens), dtype=np.int64))

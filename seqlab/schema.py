@@ -9,7 +9,8 @@ import difflib
 import importlib
 import inspect
 import types
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -22,7 +23,9 @@ Node = Mapping[str, Any]
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``; did you mean 'x'?`` when something known is near, else a list of what is known (or nothing)."""
     known = sorted(set(known))
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.55)
+    *path, last = word.split(".")
+    elsewhere = [name for name in known if path and name.split(".")[0] == path[0] and name.split(".")[-1] == last]
+    near = elsewhere[:1] or difflib.get_close_matches(word, known, n=1, cutoff=0.55)
     if near:
         return f"; did you mean '{near[0]}'?"
     return f"; known: {', '.join(known)}" if 0 < len(known) <= 30 else ""
@@ -164,7 +167,20 @@ def construct(where: str, node: Node, **provided: Any) -> Any:
             made = locate(value["_target_"], f"{where}.{key}")
             value = partial(made, **{name: option for name, option in value.items() if name != "_target_"})
         options[key] = value
-    return function(**options, **provided)
+    with named(where):
+        return function(**options, **provided)
+
+
+@contextmanager
+def named(where: str) -> Iterator[None]:
+    """Say whose option it is that what is made here refuses, unless it says so itself."""
+    try:
+        yield
+    except InputError as error:
+        message = str(error)
+        if any(f"{where}{sign}" in message for sign in ".=:"):
+            raise
+        raise InputError(f"{where}: {message}") from error
 
 
 def _called_with(hint: Any, value: Any) -> int | None:

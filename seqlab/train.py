@@ -44,6 +44,7 @@ def train(config: Mapping[str, Any]) -> Result:
             raise InputError(
                 f"{config['resume']}/last.pt holds weights alone, like a best.pt, and cannot be continued."
             )
+        compose.check_continued(config, resumed["config"])
         if (ended := _ended(config, resumed)) is not None:
             print(
                 f"{config['resume']} has ended by trainer.{ended.stopped_by} and is measured: nothing is left to do. "
@@ -72,7 +73,6 @@ def train(config: Mapping[str, Any]) -> Result:
     else:
         run_dir = Path(config["resume"])
         build.check_same_data(resumed, data)
-    compose.save(config, run_dir / "config.yaml")
     tracker = Tracker(run_dir, resume_step=None if resumed is None else resumed["trainer"]["step"])
     try:
         trainer = Trainer(
@@ -82,6 +82,7 @@ def train(config: Mapping[str, Any]) -> Result:
         )  # fmt: skip
         if resumed is not None:
             trainer.load_state_dict(resumed)
+        compose.save(config, run_dir / "config.yaml")
         result = trainer.fit()
         if result.interrupted:
             print(f"Stopped by {result.stopped_by} at step {result.steps}; continue with resume={run_dir}")
@@ -112,10 +113,7 @@ def _hydra_train(composed: DictConfig) -> float | None:
     """Hand the composed config over as plain Python; the monitored value goes back to whoever sweeps."""
     with one_sentence():  # here, not around Hydra: it announces whatever passes through it
         overrides = list(HydraConfig.get().overrides.task)
-        config = compose.plain(composed)
-        if config["resume"] is not None:
-            config = compose.continued(config, compose.load(Path(config["resume"]) / "config.yaml"), overrides)
-        result = train(config)
+        result = train(compose.settled(composed, overrides))
     if result.interrupted:
         raise SystemExit(128 + signal.Signals[result.stopped_by])
     return result.best

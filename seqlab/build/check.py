@@ -26,7 +26,14 @@ from seqlab.build.keys import (
     without,
 )
 from seqlab.build.model import check_translator
-from seqlab.build.training import build_search, build_settings, check_run_dir
+from seqlab.build.training import (
+    build_optimizer,
+    build_schedule,
+    build_search,
+    build_settings,
+    build_task,
+    check_run_dir,
+)
 from seqlab.data.arrays import ArrayLoader
 from seqlab.data.batching import BucketLoader
 from seqlab.data.pair_batching import PairLoader
@@ -45,7 +52,7 @@ from seqlab.models.forecaster import Channels, Normalize
 from seqlab.nn.attention import AttentionKind
 from seqlab.samples import Samples
 from seqlab.search import Search
-from seqlab.types import InputError
+from seqlab.types import DataSpec, InputError
 
 COUNTS = ("batch_size", "max_batch_tokens", "max_length", "round_to", "length", "eval_length", "eval_max_length",
           "lookback", "horizon", "stride", "season")  # fmt: skip
@@ -109,6 +116,10 @@ def check_config(config: Config) -> None:
         Sampling(**only(samples, tuple(schema.arguments(Sampling))))
     _check_node("optim", config["optim"], ("model",))
     _check_node("schedule", config["schedule"], ("progress",))
+    # What they refuse themselves: made once, of sizes that stand in for the data's.
+    build_task(config, DataSpec(task, 2, ("a", "b"), 4, pad_id=1, horizon=data.get("horizon", 0)))
+    build_optimizer(config, torch.nn.Linear(1, 1))
+    build_schedule(config)
     schema.check("trainer", Settings, without(config["trainer"], RUNTIME))
     schema.check("trainer", make_runtime, only(config["trainer"], RUNTIME))
     schema.check("runtime", _runtime_options, config["runtime"])
@@ -134,6 +145,13 @@ def _check_reading(data: Config) -> None:
     _check_node("data.tokenizer", data["tokenizer"])
     if is_corpus(data):
         schema.check("data", _reading_options, only(data, READING))
+        if not 0 <= data["reset"] < 1:
+            raise InputError(f"data.reset is a probability, at least 0 and below 1, not {data['reset']}.")
+        if data["reset"] and data["sampling"] == "random":
+            raise InputError(
+                f"data.reset={data['reset']} is for lanes whose state is carried: set data.sampling=sequential too, or "
+                "leave it away, for random windows all begin with a zero state."
+            )
         return
     if not schema.accepts(data["val_fraction"], float) or not 0 < data["val_fraction"] < 1:
         raise InputError(f"data.val_fraction must be a number between 0 and 1, not {data['val_fraction']!r}.")

@@ -233,6 +233,11 @@ def build_loader(
     config: Config, part: Split | Part | Tokens | Windows | Pairs, pad_id: int, *, shuffle: bool
 ) -> Loader:
     """Batches of one part: shuffled to learn from; otherwise to measure, in a fixed order and maybe at more length."""
+    with schema.named("data"):
+        return _loader(config, part, pad_id, shuffle)
+
+
+def _loader(config: Config, part: Split | Part | Tokens | Windows | Pairs, pad_id: int, shuffle: bool) -> Loader:
     data, seed = config["data"], config["seed"]
     if isinstance(part, Tokens):
         return _learn(data, part, seed, pad_id) if shuffle else _measure(data, part, pad_id)

@@ -119,7 +119,7 @@ def _build_forecaster(config: Config, spec: DataSpec) -> Forecaster:
 
 
 def check_translator(config: Config) -> None:
-    """Put a translation task and its model together where nothing is allocated: what they refuse, before any data.
+    """Put a translation model together where nothing is allocated: what they refuse, before any data.
 
     A model of pre-trained or one-hot vectors waits for the data, which decide their width.
 
@@ -127,7 +127,6 @@ def check_translator(config: Config) -> None:
         InputError: options that are out of range, or contradict each other.
     """
     spec = DataSpec("translation", 4, (), 4, pad_id=1, start_id=2, eos_id=3, shared=config["data"]["shared"])
-    build_task(config, spec)
     node = config["model"]["embedding"]
     if node["vectors"] is not None or node["kind"] != "random":
         return
@@ -170,7 +169,8 @@ def _build_embedding(config: Config, spec: DataSpec, tokens: Sequence[str] = ())
     options = dict(config["model"]["embedding"])
     if (suits := config["data"].get("embedding_dim")) is not None:
         options["default_dim"] = suits
-    return Embedding(vocab_size=spec.vocab_size, pad_id=spec.pad_id, tokens=tokens, **options)
+    with schema.named("model.embedding"):
+        return Embedding(vocab_size=spec.vocab_size, pad_id=spec.pad_id, tokens=tokens, **options)
 
 
 def _token_head(node: Config, embedding: Any, width: int, vocab_size: int) -> TokenHead:

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _PIECE = 1 << 20  # characters that are held at a time
 _LONGEST = 1 << 22  # likewise, where no white space lets them be cut
+_SHORT = 100  # characters: no fraction makes parts of less
 _PARTS = {"train": "training", "val": "validation", "test": "test"}
 
 
@@ -137,7 +138,7 @@ def _build(
             total += len(text)
             show("reading", total, None)
         if total == 0:
-            raise InputError(f"{source.name} holds no text.")
+            raise InputError(f"{getattr(source, 'path', source.name)} holds no text: bring some.")
         ends = [int(total * share) for share in shares]
 
         def train() -> Iterator[str]:
@@ -191,7 +192,7 @@ def _encode(
         done += sum(map(len, group))
         show("encoding", done, ends[-1])
     for writer, first, end in zip(writers, (0, *ends), ends, strict=False):
-        writer.check(source.name, end - first)
+        writer.check(source.name, end - first, ends[-1])
     return target.finish({"pipeline": pipeline.state_dict()})
 
 
@@ -214,13 +215,13 @@ class _Writer:
         self._target.append(f"{self._part}.starts", np.unique(starts[starts < end]).astype(np.int64))
         self._length = end
 
-    def check(self, name: str, characters: int) -> None:
+    def check(self, name: str, characters: int, total: int) -> None:
         """Refuse a part too short to ask anything of."""
         if self._length < 2:
-            more = "" if self._part == "train" else f" or raise {self._part}_fraction"
+            more = "" if self._part == "train" or total < _SHORT else f" or raise {self._part}_fraction"
             raise InputError(
                 f"the {_PARTS[self._part]} part of {name} has {self._length} token{'s' * (self._length != 1)} "
-                f"({characters} characters), but 2 are needed: bring a longer text{more}."
+                f"({characters} character{'s' * (characters != 1)}), but 2 are needed: bring a longer text{more}."
             )
 
 

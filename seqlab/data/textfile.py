@@ -109,14 +109,21 @@ class TextFile:
         except UnicodeError as error:
             where = f", byte {position + error.start:,}" if isinstance(error, UnicodeDecodeError) else ""
             reason = error.reason if isinstance(error, UnicodeDecodeError) else error
-            raise InputError(
-                f"{self.path}{where} is not {self.encoding} text ({reason}): set encoding to what it was written in, "
-                "for example latin-1 or cp1252."
-            ) from error
+            raise InputError(f"{self.path}{where} is not {self.encoding} text ({reason}): {self._advice()}.") from error
         except (EOFError, zlib.error) as error:
             raise InputError(f"{self.path} is damaged or incomplete ({error}): get it again.") from error
         except OSError as error:
             raise self._unreadable(error) from error
+
+    def _advice(self) -> str:
+        """What to do with bytes that are of another encoding."""
+        with self._open() as file:
+            head = file.read(_CHUNK)
+        if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return "it begins as utf-16 does, so set encoding=utf-16"
+        if b"\0" in head:
+            return "it looks like a file of something else than text, so name another"
+        return "set encoding to what it was written in, for example latin-1 or cp1252"
 
     def _open(self) -> BinaryIO | gzip.GzipFile:
         if self.path.suffix.lower() == ".gz":

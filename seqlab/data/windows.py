@@ -84,8 +84,8 @@ class WindowLoader:
         self._bounds = _bounds(tokens, batch_size, length, seed)
         if shuffle and len(tokens) <= length:
             raise InputError(
-                f"the text has {len(tokens):,} tokens, but one window of length {length} needs {length + 1:,} to train "
-                "on (the last is asked for only): lower length, or bring a longer text."
+                f"there are {len(tokens):,} tokens to train on, but one window of length {length} needs {length + 1:,} "
+                "(the last is asked for only): lower length, bring a longer text, or hold less of it out."
             )
         self._ids, self._batch_size, self._length, self._pad_id = tokens.ids, batch_size, length, pad_id
         self._seed, self._shuffle = seed, shuffle

@@ -77,12 +77,15 @@ def load(path: str | Path) -> dict[str, Any]:
     if not zipfile.is_zipfile(path):
         raise InputError(f"{path} is damaged or no checkpoint at all; use the run's other checkpoint or train again.")
     try:
+        with zipfile.ZipFile(path) as archive:  # torch.load believes weights whose checksum is wrong
+            if (broken := archive.testzip()) is not None:
+                raise ValueError(f"the checksum of {broken} is wrong")
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{path} holds more than plain data, so seqlab did not write it and will not load it."
         ) from error
-    except (OSError, RuntimeError, EOFError, KeyError, ValueError) as error:
+    except (OSError, RuntimeError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(
             f"{path} is damaged ({_first_line(error)}); use the run's other checkpoint or train again."
         ) from error

@@ -101,12 +101,12 @@ class LanguageStream:
         Raises:
             InputError: another number of tokens.
         """
-        if ids.shape != (self.batch_size,):
+        if not isinstance(ids, Tensor) or ids.shape != (self.batch_size,):
             raise InputError(
-                f"push takes one token of each of {self.batch_size} texts, ids of shape ({self.batch_size},), "
-                f"not {tuple(ids.shape)}."
+                f"push takes one token of each of {self.batch_size} texts, a tensor of ids of shape "
+                f"({self.batch_size},), not {_shown(ids)}."
             )
-        return self._head(self._encoder.push(self._model.embedding(ids.unsqueeze(1)).squeeze(1)))
+        return self._head(self._encoder.push(self._embed(ids.unsqueeze(1)).squeeze(1)))
 
     @torch.no_grad()
     def read(self, ids: Tensor) -> Tensor:
@@ -115,17 +115,27 @@ class LanguageStream:
         Raises:
             InputError: another number of texts, or no token.
         """
-        if ids.dim() != 2 or len(ids) != self.batch_size or ids.shape[1] == 0:
+        if not isinstance(ids, Tensor) or ids.dim() != 2 or len(ids) != self.batch_size or ids.shape[1] == 0:
             raise InputError(
-                f"read takes one row of at least one token for each of {self.batch_size} texts, not ids of shape "
-                f"{tuple(ids.shape)}."
+                f"read takes one row of at least one token for each of {self.batch_size} texts, a tensor of ids, not "
+                f"{_shown(ids)}."
             )
         model = self._model
         lengths = torch.full((self.batch_size,), ids.shape[1])
-        encoded: Encoded = model.encoder(model.embedding(ids), lengths, self.state)
+        encoded: Encoded = model.encoder(self._embed(ids), lengths, self.state)
         self.state = encoded.state
         logits: Tensor = model.head(encoded.outputs[:, -1:])
         return logits.squeeze(1)
+
+    def _embed(self, ids: Tensor) -> Tensor:
+        try:
+            embedded: Tensor = self._model.embedding(ids)
+        except (IndexError, RuntimeError) as error:
+            most = self._model.head.output.out_features - 1
+            if not ids.is_floating_point() and ids.min() >= 0 and ids.max() <= most:
+                raise
+            raise InputError(f"ids must be whole numbers from 0 to {most}, not {ids.tolist()}.") from error
+        return embedded
 
     @property
     def state(self) -> States:
@@ -140,3 +150,7 @@ class LanguageStream:
     def reset(self, row: int | None = None) -> None:
         """Forget everything, or what one text said."""
         self._encoder.reset(row)
+
+
+def _shown(ids: Any) -> str:
+    return f"one of shape {tuple(ids.shape)}" if isinstance(ids, Tensor) else repr(ids)

@@ -30,9 +30,9 @@ def folder(tmp_path, monkeypatch):
 
 def test_all_is_named_and_measured(folder):
     found = {one.what: one for one in cached(folder)}
-    assert set(found) == {"tokens of data=my-texts", "floors", "compiled cells"}
+    assert set(found) == {"token ids of my-texts", "floors", "compiled cells"}
     assert found["floors"].size == 10
-    tokens = found["tokens of data=my-texts"]
+    tokens = found["token ids of my-texts"]
     assert (len(tokens.paths), tokens.files) == (3, 4)  # a killed process's draft; an array and its description, twice
     assert tokens.size >= 2 * 8000
 
@@ -56,7 +56,7 @@ def test_listing_deletes_nothing(folder):
     before = sorted(folder.rglob("*"))
     answer = CliRunner().invoke(app, ["cache"])
     assert answer.exit_code == 0, answer.output
-    assert "tokens of data=my-texts" in answer.stdout
+    assert "token ids of my-texts" in answer.stdout
     assert sorted(folder.rglob("*")) == before
 
 

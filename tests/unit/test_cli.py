@@ -12,7 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from seqlab.cli import app
+from seqlab.compose import composed
 from seqlab.errors import InputError
+from seqlab.train import train as train_here
 
 ROOT = Path(__file__).parents[2]
 ROWS = [("good clean fun", "yes"), ("bad dull noise", "no"), ("fun and good", "yes"), ("dull and bad", "no")] * 6
@@ -194,6 +196,22 @@ def test_a_resume_with_another_model_shows_the_difference(run_dir, home):
     done = train(f"resume={run_dir}", "model.hidden_size=64", cwd=home)
     assert done.returncode == 2
     assert "model.hidden_size was 128, is 64" in done.stderr
+
+
+def test_another_config_leaves_the_run_that_it_would_continue_alone(run_dir):
+    before = {path.name: path.read_bytes() for path in run_dir.iterdir() if path.is_file()}
+    config = composed("data=csv", f"data.path={run_dir}/texts.csv", "model=gru", "floor=false")
+    with pytest.raises(InputError, match=r"not the run that is to be continued: data.batch_size was 4, is 32; .*model"):
+        train_here({**config, "resume": str(run_dir)})
+    assert {path.name: path.read_bytes() for path in run_dir.iterdir() if path.is_file()} == before
+
+
+def test_a_run_folder_is_of_use_from_anywhere(run_dir, home, tmp_path):
+    command = [sys.executable, "-m", "seqlab", "evaluate", str(run_dir), "--json"]
+    environment = {"SEQLAB_CACHE": str(home / "cache"), "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["accuracy"] >= 0
 
 
 def test_a_run_that_has_ended_is_left_as_it_is(run_dir, home):

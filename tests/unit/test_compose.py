@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -34,9 +35,54 @@ def test_an_unknown_key_is_explained_among_the_keys_of_the_chosen_group():
         composed("model=mlp", "model.lenght=3")
 
 
-def test_beside_resume_an_unknown_key_may_be_one_of_the_runs_own():
-    with pytest.raises(InputError, match="name the run's own data= and model= too"):
+def test_beside_resume_stands_only_what_may_change():
+    """An option that this command line's own data have not may be one of the run's, and must not change either."""
+    with pytest.raises(InputError, match=r"^task.search.beam: not to be changed .* trainer.max_\*, trainer.patience"):
         composed("resume=somewhere", "task.search.beam=3")
+    with pytest.raises(InputError, match=r"did you mean 'trainer.max_steps'\?"):
+        composed("resume=somewhere", "trainer.max_stepz=3")
+
+
+def test_an_option_of_another_place_is_found_by_its_last_name():
+    with pytest.raises(InputError, match=r"did you mean 'model\.head\.tied'\?"):
+        composed("model.tied=true")
+
+
+def test_several_runs_are_for_the_command_line():
+    with pytest.raises(InputError, match=r"^sweep= is for the command line"):
+        composed("sweep=seeds")
+    with pytest.raises(InputError, match=r"^seed=0,1: several runs are --multirun .*; a list is seed=\[0,1\]\.$"):
+        composed("seed=0,1")
+
+
+def test_paths_of_data_are_those_of_this_folder_from_wherever_they_are_read_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SEQLAB_DATA", raising=False)
+    data = composed("data=csv", "data.path=a.csv", "data.test_path='~/b.csv'", "model.embedding.vectors=v.txt")
+    assert data["data"]["path"] == str(tmp_path / "a.csv")
+    assert data["data"]["test_path"] == str(Path.home() / "b.csv")
+    assert data["data"]["val_path"] is None
+    assert data["model"]["embedding"]["vectors"] == str(tmp_path / "v.txt")
+    assert composed("data=imdb")["data"]["root"] == str(tmp_path / "data")
+
+
+def test_a_run_is_continued_with_its_own_config(tmp_path):
+    stored = composed("model=gru", "optim.lr=0.5")
+    ours.save(stored, tmp_path / "config.yaml")
+    word = f"resume={tmp_path}"
+    expected = {**stored, "resume": str(tmp_path), "trainer": {**stored["trainer"], "max_steps": 9}}
+    assert composed(word, "trainer.max_steps=9") == expected
+    with pytest.raises(InputError, match=r"optim.lr was 0.5, is 0.1"):
+        composed(word, "optim.lr=0.1")
+
+
+def test_a_config_from_elsewhere_does_not_continue_a_run():
+    own = composed("model=gru", "run_dir=runs/mine")
+    ours.check_continued({**own, "resume": "runs/mine", "run_dir": None, "test": False}, own)
+    for other in ("optim.lr=0.1", "model.hidden_size=3", "seed=3", "task.label_smoothing=0.1"):
+        key, _, value = other.partition("=")
+        with pytest.raises(InputError, match=rf"{key} was \S+, is {value}"):
+            ours.check_continued(composed("model=gru", other), own)
 
 
 def test_of_two_unknown_keys_the_first_is_not_explained_by_itself():
@@ -65,14 +111,19 @@ def test_the_data_brings_its_task_and_its_epochs():
     assert config["trainer"]["max_epochs"] == config["data"]["epochs"]
 
 
+def asked(*words: str) -> dict:
+    """What a command line says of itself, whatever run it is to continue."""
+    return ours._anchored(ours.plain(ours._compose(words)))
+
+
 class TestContinued:
     def test_what_is_not_named_is_the_stored_runs(self):
         stored = composed("model=gru", "seed=7")
-        assert ours.continued(composed("resume=x"), stored, ["resume=x"]) == {**stored, "resume": "x"}
+        assert ours.continued(asked("resume=x"), stored, ["resume=x"]) == {**stored, "resume": "x"}
 
     def test_limits_may_change(self):
         words = ["resume=x", "trainer.max_epochs=9"]
-        assert ours.continued(composed(*words), composed(), words)["trainer"]["max_epochs"] == 9
+        assert ours.continued(asked(*words), composed(), words)["trainer"]["max_epochs"] == 9
 
     @pytest.mark.parametrize(
         ("word", "difference"),
@@ -85,7 +136,7 @@ class TestContinued:
     def test_another_run_is_refused_with_the_difference(self, word, difference):
         words = ["resume=x", word]
         with pytest.raises(InputError, match=difference):
-            ours.continued(composed(*words), composed(), words)
+            ours.continued(asked(*words), composed(), words)
 
 
 def test_saving_and_loading_a_config_gives_it_back(tmp_path):

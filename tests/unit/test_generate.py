@@ -183,12 +183,13 @@ def test_turns_go_on_with_one_text(invoke, folder, run):
 
 
 def test_turns_can_forget_explain_and_end(invoke, folder):
-    typed = "The\n:reset\nThe\n:help\n:quit\nThe\n"
+    typed = "The\n:reset\nThe\n:forget\n:help\n:quit\nThe\n"
     answer = invoke(folder, "--interactive", "--length", 9, "--greedy", input=typed)
     first, second, *rest = answer.stdout.removesuffix("\n").split("\n")
     assert first == second
     assert ":quit" in "".join(rest)
     assert len(rest) == 2
+    assert answer.stderr == "error: there is no :forget; :help says what there is\n"
 
 
 def test_a_slip_in_a_turn_is_one_sentence_and_not_the_end(invoke, folder):

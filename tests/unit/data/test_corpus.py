@@ -196,8 +196,9 @@ def test_one_line_is_logged(caplog):
     [
         (Source([]), {}, "made holds no text"),
         (Source(["ab"]), {}, "the training part of made has 1 token .*bring a longer text"),
-        (Source(["abcd"]), {}, "the validation part of made has 1 token .*raise val_fraction"),
-        (Source(["x" * 20]), {"test_fraction": 0.01}, "the test part of made has 1 token .*raise test_fraction"),
+        (Source(["abcd"]), {}, "the validation part of made has 1 token .*bring a longer text\\.$"),
+        (Source(["x" * 100]), {"val_fraction": 0.01}, "the validation part .* has 1 token .*raise val_fraction"),
+        (Source(["x" * 100]), {"test_fraction": 0.01}, "the test part of made has 1 token .*raise test_fraction"),
         (Source(), {"val_fraction": 0.0}, "val_fraction must lie between 0 and 1, not 0.0"),
         (Source(), {"test_fraction": 1.0}, "test_fraction must be at least 0 and below 1"),
         (Source(), {"val_fraction": 0.5, "test_fraction": 0.5}, "leave nothing to train on"),

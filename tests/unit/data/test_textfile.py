@@ -1,3 +1,4 @@
+import codecs
 import gzip
 import hashlib
 import os
@@ -69,6 +70,16 @@ def test_the_digest_is_of_bytes_and_options(tmp_path):
     path.write_bytes(b"one twO")
     others.add(TextFile(path).digest())
     assert len(others | {first}) == 4
+
+
+@pytest.mark.parametrize(("head", "advice"), [
+    (codecs.BOM_UTF16_LE + b"n\0", "begins as utf-16 does, so set encoding=utf-16"),
+    (b"\x7fELF\0\0\xff", "looks like a file of something else than text, so name another"),
+])  # fmt: skip
+def test_what_is_no_such_text_is_recognised(tmp_path, head, advice):
+    (tmp_path / "a.txt").write_bytes(head)
+    with pytest.raises(InputError, match=advice):
+        documents_of(TextFile(tmp_path / "a.txt"))
 
 
 @pytest.mark.parametrize("chunk", [1, 4, 1 << 20])

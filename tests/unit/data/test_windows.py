@@ -217,7 +217,10 @@ def test_a_text_of_two_tokens_can_be_evaluated():
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: WindowLoader(make_tokens([128])), "the text has 128 tokens, but one window of length 128 needs 129"),
+        (
+            lambda: WindowLoader(make_tokens([128])),
+            "128 tokens to train on, but one window of length 128 needs 129",
+        ),
         (lambda: LaneLoader(make_tokens([32])), "the text has 32 tokens, but 32 lanes need 33"),
         (lambda: WindowLoader(make_tokens([1]), shuffle=False), "the text has 1 token, but 2 are needed"),
         (lambda: LaneLoader(make_tokens([1]), batch_size=1), "the text has 1 token, but 2 are needed"),

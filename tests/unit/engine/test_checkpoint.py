@@ -41,6 +41,9 @@ def test_load_says_what_is_wrong(tmp_path) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     fails(path, "damaged")
+    at = whole.index(bytes(4000))  # within the weights
+    path.write_bytes(whole[:at] + b"\1" + whole[at + 1 :])
+    fails(path, "damaged .the checksum of .* is wrong")
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("hello", "x")
     fails(path, "damaged")

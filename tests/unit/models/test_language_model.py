@@ -71,6 +71,15 @@ def test_a_stream_refuses_another_number_of_texts(asked):
         model().stream(2).read(asked.view(-1, 1)[:1])
 
 
+@pytest.mark.parametrize("asked", [torch.tensor([0, 999]), torch.tensor([-1, 0]), torch.tensor([0.5, 1.0])])
+def test_a_stream_refuses_what_is_no_token(asked):
+    for ask in (model().stream(2).push, lambda ids: model().stream(2).read(ids.unsqueeze(1))):
+        with pytest.raises(InputError, match=r"ids must be whole numbers from 0 to \d+, not \["):
+            ask(asked)
+    with pytest.raises(InputError, match=r"a tensor of ids of shape \(2,\), not 5"):
+        model().stream(2).push(5)
+
+
 def test_a_model_in_training_mode_does_not_stream():
     with pytest.raises(InputError, match="eval"):
         model().train().stream()
