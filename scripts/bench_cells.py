@@ -277,16 +277,24 @@ class Ended:
     Attributes:
         plan: the cell.
         runs: those that came to their end.
-        lost: those that diverged.
+        lost: those that diverged on the way.
+        guess: the loss of guessing; one that is worse was read until it grew beyond all bounds, and is no number.
     """
 
     plan: Plan
     runs: Sequence[dict[str, Any]]
     lost: Sequence[dict[str, Any]]
+    guess: float
 
     def values(self, name: str) -> list[float]:
-        """A metric of each run."""
-        return [found["val"][name] for found in self.runs]
+        """A metric of each run that has one."""
+        return [value for found in self.runs if (value := found["val"][name]) <= self.guess]
+
+    def score(self, name: str) -> str:
+        """Mean and sample deviation, and how many runs have no number."""
+        values, all_runs = self.values(name), len(self.runs) + len(self.lost)
+        more = f" ({all_runs - len(values)} of {all_runs} diverged)" if len(values) < all_runs else ""
+        return spread(values) + more if values else more.strip(" ()")
 
 
 def ranked(plans: Sequence[Plan], kept: Kept, seeds: int) -> tuple[list[Ended], list[str]]:
@@ -295,16 +303,16 @@ def ranked(plans: Sequence[Plan], kept: Kept, seeds: int) -> tuple[list[Ended], 
     Raises:
         InputError: no run came to its end.
     """
-    ended = []
+    ended, guess = [], kept.floor.get("unigram", math.inf)
     for one in plans:
         found = [run for seed in range(seeds) if (run := kept.find(one, seed)) is not None]
         good, lost = ([run for run in found if what in run] for what in ("val", "diverged"))
-        ended.append(Ended(one, good, lost))
+        ended.append(Ended(one, good, lost, guess))
     some = next((run for one in ended for run in one.runs), None)
     if some is None:
         raise InputError("No run came to its end: the lines above say why.")
     monitor: str = some["monitor"]
-    ended.sort(key=lambda one: statistics.fmean(one.values(monitor)) if one.runs else math.inf)
+    ended.sort(key=lambda one: statistics.fmean(one.values(monitor) or [math.inf]))
     return ended, sorted(some["headline"], key=lambda name: name != monitor)
 
 
@@ -321,11 +329,10 @@ def show(ended: Sequence[Ended], names: Sequence[str], kept: Kept, seeds: int) -
     for one in ended:
         sizes = (one.plan.model, str(one.plan.hidden_size or "as configured"), f"{one.plan.params:,}")
         if not one.runs:
-            table.add_row(*sizes, "", "", "diverged" if one.lost else "failed")
+            table.add_row(*sizes, "", "", one.score(names[0]) or "failed")
             continue
         steps = statistics.fmean(found["steps"] for found in one.runs)
-        scores = [spread(one.values(name)) for name in names]
-        scores[0] += f" ({len(one.lost)} of {seeds} diverged)" if one.lost else ""
+        scores = [one.score(name) for name in names]
         table.add_row(*sizes, f"{steps:,.0f}", f"{kept.pace[one.plan.model]:.1f}", *scores)
     if (floor := kept.floor.get("kneser_ney")) is not None:
         # N-grams look back as far as their order and never from a zero state: what they score is the stream.
@@ -343,7 +350,7 @@ def draw(ended: Sequence[Ended], names: Sequence[str], kept: Kept, title: str, p
     axes = figure.add_subplot()
     for name, color, marker in zip(names, ("#0072B2", "#D55E00"), ("o", "|"), strict=False):
         losses = [value for one in ended for value in one.values(name)]
-        places = [place for place, one in enumerate(ended) for _ in one.runs]
+        places = [place for place, one in enumerate(ended) for _ in one.values(name)]
         axes.scatter(losses, places, s=30, color=color, marker=marker, label=_short(name), zorder=3)
     if (floor := kept.floor.get("kneser_ney")) is not None:
         axes.axvline(floor, color="gray", linestyle="--", linewidth=1, label="floor: Kneser-Ney, stream")
@@ -364,9 +371,6 @@ def _short(name: str) -> str:
 
 
 def spread(values: Sequence[float]) -> str:
-    """Mean and sample standard deviation, where every run has a number."""
-    broken = sum(not math.isfinite(value) for value in values)
-    if broken:
-        return f"not finite ({broken} of {len(values)})"
+    """Mean and sample standard deviation."""
     more = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
     return f"{statistics.fmean(values):.4f}{more}"
