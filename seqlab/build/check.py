@@ -117,8 +117,10 @@ def check_config(config: Config) -> None:
     _check_node("optim", config["optim"], ("model",))
     _check_node("schedule", config["schedule"], ("progress",))
     # What they refuse themselves: made once, of sizes that stand in for the data's.
-    build_task(config, DataSpec(task, 2, ("a", "b"), 4, pad_id=1, horizon=data.get("horizon", 0)))
-    build_optimizer(config, torch.nn.Linear(1, 1))
+    labels = ("a",) if task == "detection" else ("a", "b")
+    build_task(config, DataSpec(task, len(labels), labels, 4, pad_id=1, horizon=data.get("horizon", 0)))
+    if config["optim"]["_target_"].startswith("seqlab."):  # a person's own may look for its model's parts
+        build_optimizer(config, torch.nn.Linear(1, 1))
     build_schedule(config)
     schema.check("trainer", Settings, without(config["trainer"], RUNTIME))
     schema.check("trainer", make_runtime, only(config["trainer"], RUNTIME))

@@ -402,7 +402,7 @@ def own(folder: Path, run_dir: Path, *options: str, path: str = "pairs.tsv") -> 
     config["data"]["path"] = str(folder / path)
     for key in ("target_path", "test_path", "val_path"):
         if config["data"][key] is not None:
-            config["data"][key] = str(folder / config["data"][key])
+            config["data"][key] = str(folder / Path(config["data"][key]).name)
     return {**config, "run_dir": str(run_dir)}
 
 
