@@ -278,7 +278,7 @@ class Ended:
         plan: the cell.
         runs: those that came to their end.
         lost: those that diverged on the way.
-        guess: the loss of guessing; one that is worse was read until it grew beyond all bounds, and is no number.
+        guess: the loss of guessing by frequency; a run that is worse, or no number, counts as diverged.
     """
 
     plan: Plan

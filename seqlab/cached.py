@@ -1,4 +1,4 @@
-"""What lies in the cache folder, by what it belongs to. All of it can be made again; nothing else is ever touched."""
+"""What lies in the cache folder, known by how seqlab names it. All of it can be made again; the rest is left alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 FORMS = {
     r"\.?(?P<name>[\w-]+)-[0-9a-f]{20}(-[0-9a-f]{8})?": "token ids of {name}",  # with a dot: left by a killed process
-    r"\.?reviews-v\d+.*": "texts of data=reviews",
+    r"reviews-v\d+|\.reviews-v\d+-\w+": "texts of data=reviews",
     r"floors": "floors",
     r"kernels": "compiled cells",
 }

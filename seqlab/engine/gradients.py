@@ -71,10 +71,9 @@ def describe_broken(model: nn.Module, batches: Sequence[Batch], step: int, loss:
     where = f"non-finite gradients in {_some(broken)}" if broken else "every single gradient entry finite"
     if weights:
         where += f", weights already non-finite in {_some(weights)}"
-    hint = "lower optim.lr, set trainer.clip_norm, or look at these rows"
     return (
         f"Training stopped before the update of step {step}: loss {loss:g}, gradient norm {norm:g}, {where}, "
-        f"batch rows {_some(rows, 64)}; {hint}."
+        f"batch rows {_some(rows, 64)}; lower optim.lr, set trainer.clip_norm, or look at these rows."
     )
 
 

@@ -22,7 +22,8 @@ def folder(tmp_path, monkeypatch):
     for name in ("floors", "kernels", "thesis"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_text("some bytes")
-    (tmp_path / "floors-of-the-house").mkdir()
+    for name in ("floors-of-the-house", "reviews-v2 of my own"):
+        (tmp_path / name).mkdir()
     (tmp_path / "letter.txt").write_text("dear")
     (tmp_path / "linked-0123456789abcdef0123").symlink_to(tmp_path / "thesis")
     return tmp_path
@@ -47,7 +48,13 @@ def test_clearing_deletes_what_is_seqlabs_own(folder):
     assert answer.exit_code == 0, answer.output
     assert answer.stdout.endswith("MB deleted\n")
     left = {path.name for path in folder.iterdir()}
-    assert left == {"thesis", "floors-of-the-house", "letter.txt", "linked-0123456789abcdef0123"}
+    assert left == {
+        "thesis",
+        "floors-of-the-house",
+        "reviews-v2 of my own",
+        "letter.txt",
+        "linked-0123456789abcdef0123",
+    }
     assert (folder / "thesis" / "file").exists()
     assert "holds nothing" in CliRunner().invoke(app, ["cache"]).stdout
 
