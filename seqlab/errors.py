@@ -9,12 +9,27 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+LONGEST_MESSAGE = 1500
+"""Characters of a message; a safety net, for values are cut by ``shorten`` where they are quoted."""
+
 
 class InputError(ValueError):
-    """A person's input is wrong. The message is the whole report: what, where, and what to do, in one sentence.
+    """The user's input is wrong. The message is the whole report: what, where, and what to do, in one sentence.
 
-    Commands print it without a traceback and exit with status 2. Anything else that is raised is a defect of ours.
+    Commands print it without a traceback and exit with status 2. Anything else that is raised is a bug in seqlab.
     """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(shorten(message, LONGEST_MESSAGE))
+
+
+def shorten(value: object, most: int = 80) -> str:
+    """``str(value)``, its middle replaced by an ellipsis where it is longer than ``most`` characters."""
+    text = str(value)
+    if len(text) <= most:
+        return text
+    tail = most // 4
+    return f"{text[: most - tail - 1]}…{text[len(text) - tail :]}"
 
 
 def show_anything() -> None:

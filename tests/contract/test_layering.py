@@ -10,10 +10,13 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "seqlab"
 
-# room -> rooms it may import (besides itself). `errors`, `paths`, `types` and `schema` are open to all.
+# room -> rooms it may import (besides itself and those that are open to all).
+OPEN = {"errors", "paths", "durable", "terminal", "types", "schema"}
 MAY_IMPORT = {
     "errors": set(),
     "paths": set(),
+    "durable": set(),
+    "terminal": set(),
     "types": {"errors"},
     "schema": {"errors"},
     "text": set(),
@@ -62,7 +65,7 @@ def test_a_room_imports_only_what_it_may_know(path):
             assert room in HYDRA_ROOMS, f"{path}: {name} belongs in {HYDRA_ROOMS}"
         if parts[0] == "seqlab" and len(parts) > 1 and room in MAY_IMPORT:
             target = parts[1]
-            allowed = {room, "errors", "paths", "types", "schema", "__version__", *MAY_IMPORT[room]}
+            allowed = {room, "__version__", *OPEN, *MAY_IMPORT[room]}
             assert target in allowed, f"{path}: {room} may not import {target}"
 
 
