@@ -21,6 +21,9 @@ from seqlab.engine.trainer import Trainer
 from seqlab.tasks.classification import Classification
 from seqlab.types import Batch, Ragged, Split
 
+EPOCHS, LATE = 6, 5
+"""Epochs of the training, and the first one that a slow loader reads slowly."""
+
 
 class Reader(nn.Module):
     """Embedding, dropout, LSTM with dropout between its layers, linear."""
@@ -46,7 +49,7 @@ def split(rows: int, seed: int) -> Split:
 
 
 class Slow:
-    """The loader, at a pace that leaves time to kill."""
+    """The loader, at a pace that leaves time to kill: its last batches take as long as a busy machine may need."""
 
     def __init__(self, loader: BucketLoader, seconds: float) -> None:
         self.loader, self.seconds = loader, seconds
@@ -57,7 +60,7 @@ class Slow:
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         for batch in self.loader.epoch(epoch, start):
-            time.sleep(self.seconds)
+            time.sleep(self.seconds if epoch < LATE else 50 * self.seconds)
             yield batch
 
 
@@ -72,7 +75,7 @@ def run(folder: Path, resume: bool = False, seconds: float = 0.0) -> Trainer:
     trainer = Trainer(
         model, Classification(2, ("no", "yes")), adamw(model, lr=0.01), cosine,
         loader, BucketLoader(split(40, 1), pad_id=1, batch_size=8, shuffle=False),
-        Settings(max_epochs=6, ema_decay=0.9, log_every=2, checkpoint_steps=3),
+        Settings(max_epochs=EPOCHS, ema_decay=0.9, log_every=2, checkpoint_steps=3),
         tracker=tracker, run_dir=folder,
     )  # fmt: skip
     if state is not None:
