@@ -8,9 +8,16 @@ python -m pytest -m slow                            long proofs, left out by def
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 import shutil
+import sys
 import tempfile
+import warnings
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -57,3 +64,48 @@ def pytest_unconfigure() -> None:
     """Remove the session's cache; a worker leaves it to the process that made it."""
     if _MADE is not None:
         shutil.rmtree(_MADE, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command came to: its exit status, and what it wrote."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture(scope="session")
+def run_command() -> Callable[..., Answer]:
+    """``run_command("train", "data=waves", cwd=folder)``: a command line of ``seqlab``, in this process.
+
+    Starting Python and torch takes seconds; where the process itself is not the point, nobody need wait for it.
+    Whatever is raised is raised here, so that a traceback fails the test.
+    """
+
+    def call(*words: object, cwd: Path, input: str = "") -> Answer:
+        import torch
+
+        from seqlab.cli import main
+
+        written, said = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+        threads, before = torch.get_num_threads(), Path.cwd()
+        with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+            patch.setattr(sys, "argv", ["seqlab", *map(str, words)])
+            patch.setattr(sys, "path", [*sys.path])
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(input.encode("utf-8", "surrogateescape"))))
+            patch.setattr(logging.root, "handlers", [])
+            patch.setenv("HYDRA_FULL_ERROR", "1")
+            os.chdir(cwd)
+            try:
+                with redirect_stdout(written), redirect_stderr(said):
+                    main()
+                status = 0
+            except SystemExit as ended:
+                status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+            finally:
+                os.chdir(before)
+                torch.set_num_threads(threads)
+        return Answer(status, *(page.buffer.getvalue().decode("utf-8") for page in (written, said)))
+
+    return call

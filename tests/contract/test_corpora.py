@@ -19,11 +19,6 @@ AHEAD = {"bilstm", "bigru", "bow", "cnn", "mlp", "seggru", "seq2seq", "transform
 CORPORA = ("shakespeare", "text", "verses")
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("SEQLAB_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
 @pytest.fixture(scope="session")
 def text(tmp_path_factory) -> Path:
     chance = random.Random(0)

@@ -21,11 +21,6 @@ SCHEDULES = sorted(path.stem for path in (CONFIGS / "schedule").glob("*.yaml"))
 EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("SEQLAB_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
 @pytest.fixture(scope="session")
 def table(tmp_path_factory) -> Path:
     chance = random.Random(0)

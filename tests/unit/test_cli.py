@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -20,10 +21,8 @@ ROOT = Path(__file__).parents[2]
 ROWS = [("good clean fun", "yes"), ("bad dull noise", "no"), ("fun and good", "yes"), ("dull and bad", "no")] * 6
 
 
-def train(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "train.py"), *words]
-    environment = {"SEQLAB_CACHE": str(cwd / "cache"), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+def environment(**more: str) -> dict[str, str]:
+    return {"SEQLAB_CACHE": os.environ["SEQLAB_CACHE"], "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", **more}
 
 
 @pytest.fixture(scope="session")
@@ -35,8 +34,8 @@ def home(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def run_dir(home) -> Path:
-    done = train("data=csv", "data.path=texts.csv", "data.batch_size=4", "data.epochs=6", cwd=home)
+def run_dir(home, run_command) -> Path:
+    done = run_command("train", "data=csv", "data.path=texts.csv", "data.batch_size=4", "data.epochs=6", cwd=home)
     assert done.returncode == 0, done.stderr
     return home / done.stdout.splitlines()[-1]
 
@@ -44,7 +43,6 @@ def run_dir(home) -> Path:
 @pytest.fixture
 def invoke(home, monkeypatch):
     monkeypatch.chdir(home)  # the run's config names its data relative to where it was trained
-    monkeypatch.setenv("SEQLAB_CACHE", str(home / "cache"))
     runner = CliRunner()
     return lambda *words, input=None: runner.invoke(app, [str(word) for word in words], input=input)
 
@@ -58,9 +56,9 @@ def test_the_last_line_of_a_training_is_its_folder(run_dir):
 
 def test_a_terminal_of_few_characters_ends_no_training(home):
     command = [sys.executable, str(ROOT / "train.py"), "data=csv", "data.path=texts.csv", "trainer.max_steps=1"]
-    environment = {"SEQLAB_CACHE": str(home / "cache"), "PATH": "/usr/bin:/bin", "PYTHONIOENCODING": "ascii"}
     options = ["floor=false", "runs=few", "runtime.threads=1"]
-    done = subprocess.run([*command, *options], cwd=home, env=environment, capture_output=True, text=True, timeout=120)
+    ascii_only = environment(PYTHONIOENCODING="ascii")
+    done = subprocess.run([*command, *options], cwd=home, env=ascii_only, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.isascii()
 
@@ -172,8 +170,8 @@ def test_a_folder_that_names_foreign_code_is_not_built(run_dir, tmp_path):
         (["resume=none"], "none/config.yaml does not exist"),
     ],
 )
-def test_a_mistake_on_the_command_line_is_one_sentence_and_status_2(words, sentence, home):
-    done = train(*words, cwd=home)
+def test_a_mistake_on_the_command_line_is_one_sentence_and_status_2(words, sentence, home, run_command):
+    done = run_command("train", *words, cwd=home)
     assert done.returncode == 2
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
@@ -181,19 +179,19 @@ def test_a_mistake_on_the_command_line_is_one_sentence_and_status_2(words, sente
     assert "Traceback" not in done.stderr
 
 
-def test_best_weights_in_the_place_of_the_last_are_not_continued(run_dir, home):
+def test_best_weights_in_the_place_of_the_last_are_not_continued(run_dir, home, run_command):
     copied = home / "copied"
     shutil.copytree(run_dir, copied)
     shutil.copy(run_dir / "best.pt", copied / "last.pt")
     lines = (copied / "metrics.jsonl").read_text()
-    done = train(f"resume={copied}", cwd=home)
+    done = run_command("train", f"resume={copied}", cwd=home)
     assert done.returncode == 2
     assert "holds weights alone, like a best.pt" in done.stderr.splitlines()[-1]
     assert (copied / "metrics.jsonl").read_text() == lines
 
 
-def test_a_resume_with_another_model_shows_the_difference(run_dir, home):
-    done = train(f"resume={run_dir}", "model.hidden_size=64", cwd=home)
+def test_a_resume_with_another_model_shows_the_difference(run_dir, home, run_command):
+    done = run_command("train", f"resume={run_dir}", "model.hidden_size=64", cwd=home)
     assert done.returncode == 2
     assert "model.hidden_size was 128, is 64" in done.stderr
 
@@ -208,23 +206,23 @@ def test_another_config_leaves_the_run_that_it_would_continue_alone(run_dir):
 
 def test_a_run_folder_is_of_use_from_anywhere(run_dir, home, tmp_path):
     command = [sys.executable, "-m", "seqlab", "evaluate", str(run_dir), "--json"]
-    environment = {"SEQLAB_CACHE": str(home / "cache"), "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    own = environment(PYTHONPATH=str(ROOT))
+    done = subprocess.run(command, cwd=tmp_path, env=own, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["accuracy"] >= 0
 
 
-def test_a_run_that_has_ended_is_left_as_it_is(run_dir, home):
+def test_a_run_that_has_ended_is_left_as_it_is(run_dir, home, run_command):
     copied = home / "ended"
     shutil.copytree(run_dir, copied)
     before = {path.name: path.read_bytes() for path in copied.iterdir() if path.is_file()}
-    done = train(f"resume={copied}", cwd=home)
+    done = run_command("train", f"resume={copied}", cwd=home)
     assert done.returncode == 0, done.stderr
     assert "has ended by trainer.max_epochs and is measured: nothing is left to do" in done.stdout
     assert done.stdout.splitlines()[-1] == str(copied)
     assert {path.name: path.read_bytes() for path in copied.iterdir() if path.is_file()} == before
 
-    done = train(f"resume={copied}", "trainer.max_epochs=7", cwd=home)
+    done = run_command("train", f"resume={copied}", "trainer.max_epochs=7", cwd=home)
     assert done.returncode == 0, done.stderr
     steps = [json.loads((folder / "summary.json").read_text())["steps"] for folder in (run_dir, copied)]
     assert steps[1] * 6 == steps[0] * 7

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +17,6 @@ from seqlab.data.dates import Dates
 from seqlab.errors import InputError
 from seqlab.train import train
 
-ROOT = Path(__file__).parents[2]
 PNG = b"\x89PNG"
 TEXTS = ["3 May 1946", "on the first day of March in the year 2001", "1999/12/31"]
 SIZES = {"train": 200, "val": 20, "test": 30}
@@ -31,24 +27,14 @@ OPTIONS = [
 ]  # fmt: skip
 
 
-def call(home: Path, *words: str, input: str | None = None) -> subprocess.CompletedProcess[str]:
-    """A command of its own, as a person gives it."""
-    environment = {"SEQLAB_CACHE": str(home / "cache"), "PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "seqlab", *words]
-    environment["PYTHONPATH"] = str(ROOT)
-    return subprocess.run(
-        command, cwd=home, env=environment, input=input, capture_output=True, text=True, timeout=300, encoding="utf-8"
-    )
-
-
 @pytest.fixture(scope="module")
 def home(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("translations")
 
 
 @pytest.fixture(scope="module")
-def run_dir(home) -> Path:
-    done = call(home, "train", *OPTIONS, "run_dir=run")
+def run_dir(home, run_command) -> Path:
+    done = run_command("train", *OPTIONS, "run_dir=run", cwd=home)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "run"
     return home / "run"
@@ -57,7 +43,6 @@ def run_dir(home) -> Path:
 @pytest.fixture
 def invoke(home, monkeypatch) -> Callable[..., Result]:
     monkeypatch.chdir(home)
-    monkeypatch.setenv("SEQLAB_CACHE", str(home / "cache"))
     return lambda *words, input=None: CliRunner().invoke(app, [str(word) for word in words], input=input)
 
 
@@ -230,8 +215,8 @@ def test_what_other_commands_cannot_do_is_one_sentence(invoke, run_dir, command,
     (["predict", "run", "--nbest", "0", "a"], "error: nbest=0 asks for no translation: give 1 or more."),
     (["train", *OPTIONS, "task.search.beam=0", "run_dir=other"], "error: beam=0 keeps no hypothesis"),
 ])  # fmt: skip
-def test_a_slip_is_one_line_and_exit_status_2(home, run_dir, words, sentence):
-    done = call(home, *words)
+def test_a_slip_is_one_line_and_exit_status_2(home, run_dir, words, sentence, run_command):
+    done = run_command(*words, cwd=home)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith(sentence)
     assert "Traceback" not in done.stderr

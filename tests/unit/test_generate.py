@@ -35,13 +35,6 @@ def trained_to_write(home: Path, name: str, *overrides: str) -> Path:
     return trained(home, name, "data=text", f"data.path={home / 'text.txt'}", *small, *overrides)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _own_cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SEQLAB_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-        yield
-
-
 @pytest.fixture(scope="module")
 def home(tmp_path_factory) -> Path:
     home = tmp_path_factory.mktemp("home")
