@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Column, Table
 
+from seqlab import runs_table
 from seqlab.cached import cached
 from seqlab.cli_predict import Device, RunDir, Trust, check_targets, predict, show_table
 from seqlab.engine.progress import readable
 from seqlab.errors import InputError, one_sentence, show_anything
 from seqlab.paths import cache_dir
+from seqlab.terminal import PlainTable, json_text
 
 if TYPE_CHECKING:
     from seqlab.decode import Sampling
@@ -67,12 +66,12 @@ def evaluate(
     opened = Run(run, device, trust)
     metrics = opened.evaluate(split)
     if as_json:
-        print(json.dumps(metrics))
+        print(json_text(metrics))
         return
-    table = Table("metric", "value", title=f"{run} on {split or opened.last_split}")
+    table = PlainTable("metric", "value", title=f"{run} on {split or opened.last_split}")
     for name, value in metrics.items():
         table.add_row(name, readable(value))
-    Console().print(table)
+    table.print()
 
 
 app.command()(predict)
@@ -100,7 +99,7 @@ def backtest(
     if plot is not None:
         found.figure.savefig(plot)
     if as_json:
-        print(json.dumps(found.metrics))
+        print(json_text(found.metrics))
         return
     folded = found.table.set_index("fold").T.reset_index(names="fold")
     show_table(folded, f"{run}: {'trained anew for each fold' if refit else 'as trained'}")
@@ -165,7 +164,7 @@ def generate(
         if each == seed:
             _name_unknown(opened, text)
         if as_json:
-            print(json.dumps({"prompt": text, "text": "".join(pieces), "seed": each}, ensure_ascii=False))
+            print(json_text({"prompt": text, "text": "".join(pieces), "seed": each}))
             continue
         if samples > 1:
             print(f"--- seed {each}")
@@ -178,29 +177,30 @@ def generate(
 @app.command()
 def runs(
     folder: Annotated[Path, typer.Argument(help="Where run folders are.")] = Path("runs"),
+    sort: Annotated[
+        str, typer.Option(help="By time, val, test, seconds, params, run, or a setting such as optim.lr.")
+    ] = "time",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """List runs with their numbers, newest last."""
-    summaries = [_summary(path) for path in sorted(folder.rglob("summary.json"), key=lambda p: p.stat().st_mtime)]
-    if not summaries:
-        raise InputError(f"{folder} holds no finished run: train one, or name another folder.")
+    """List finished runs with their numbers, then the interrupted ones with what continues them."""
+    rows, interrupted, warnings = runs_table.read(folder)
+    for sentence in warnings:
+        print(f"warning: {sentence}", file=sys.stderr)
+    if not rows and not interrupted:
+        raise InputError(f"{folder} holds no run: train one, or name another folder.")
+    rows = runs_table.sort(rows, sort)
     if as_json:
-        for summary in summaries:
-            print(json.dumps(summary))
+        for row in rows:
+            print(json_text({"run": str(row.path), **row.summary, "settings": row.settings}))
+        for one in interrupted:
+            print(json_text({"run": str(one.path), "interrupted": True, "step": one.step, "command": one.command}))
         return
-    table = Table(Column("run", overflow="fold"), "val", "test", "floor", "seconds", "params", "seed")
-    for summary in summaries:
-        best = max if summary.get("maximize", summary["monitor"] == "accuracy") else min  # older runs do not say
-        floor = best(summary["floor"].values()) if summary.get("floor") else None
-        table.add_row(
-            summary["run"],
-            *(_number(summary.get(split, {}).get(summary["monitor"])) for split in ("val", "test")),
-            _number(floor),
-            f"{summary['seconds']:.0f}",
-            f"{summary['params']:,}",
-            str(summary["seed"]),
-        )
-    Console(width=None if sys.stdout.isatty() else 200).print(table)  # no path cut in a file
+    if rows:
+        runs_table.table(rows).print(width_in_file=200)  # no path cut in a file
+    for one in interrupted:
+        at = "" if one.step is None else f" at step {one.step:,}"
+        what = f"continue: {one.command}" if one.command else "no checkpoint yet, nothing to continue"
+        print(f"not finished{at}: {one.path}\n    {what}")
 
 
 @app.command()
@@ -210,7 +210,7 @@ def cache(
     """List what seqlab keeps to start faster: token ids, floors, compiled cells (SEQLAB_CACHE names the folder)."""
     folder = cache_dir()
     found = cached(folder)
-    table = Table("", "files", "MB", "newest", title=str(folder))
+    table = PlainTable("", "files", "MB", "newest", title=str(folder))
     for one in found:
         written = datetime.fromtimestamp(one.newest).strftime("%Y-%m-%d %H:%M")
         table.add_row(one.what, f"{one.files:,}", f"{one.size / 1e6:,.1f}", written)
@@ -218,7 +218,7 @@ def cache(
     if not found:
         print(f"{folder} holds nothing of seqlab's.")
     elif not clear:
-        Console().print(table)
+        table.print()
         print(f"{total}; `seqlab cache --clear` deletes it")
     else:
         for one in found:
@@ -276,14 +276,3 @@ def _show(pieces: Iterable[str]) -> None:
     for piece in pieces:
         print(piece, end="", flush=True)
     print()
-
-
-def _summary(path: Path) -> dict[str, Any]:
-    try:
-        return {"run": str(path.parent), **json.loads(path.read_text(encoding="utf-8"))}
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is damaged ({error}): remove it, or train that run again.") from error
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else readable(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from seqlab.engine.progress import readable
 from seqlab.errors import InputError
+from seqlab.terminal import PlainTable, json_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -108,13 +107,13 @@ def predict(
     answers = opened.predict(texts)
     if as_json:
         for answer in answers:
-            print(json.dumps(answer, ensure_ascii=False))
+            print(json_text(answer))
         return
-    table = Table("label", "probability", "text")
+    table = PlainTable("label", "probability", "text")
     for answer in answers:
         text = answer["text"] if len(answer["text"]) <= 100 else answer["text"][:99] + "…"
         table.add_row(answer["label"], f"{answer['probabilities'][answer['label']]:.3f}", text)
-    Console().print(table)
+    table.print()
 
 
 def _check_text(texts: list[str]) -> None:
@@ -158,7 +157,7 @@ def _translate(opened: Run, texts: list[str], options: Search, attention: Path |
         for row, each in enumerate(found):
             if as_json:
                 said = [{"text": one.text, "score": one.score, "finished": one.finished} for one in each]
-                print(json.dumps({"source": each[0].source, "translations": said}, ensure_ascii=False))
+                print(json_text({"source": each[0].source, "translations": said}))
             elif options.nbest == 1:
                 print(each[0].text)
             else:
@@ -182,7 +181,8 @@ def _forecast(found: Outcome, run: Path, csv: Path | None, plot: Path | None, as
     if plot is not None:
         found.figure().savefig(plot)
     if as_json:
-        print(table.to_json(orient="records", lines=True, date_format="iso", date_unit="s"), end="")
+        for row in table.to_dict("records"):
+            print(json_text(row))
         return
     shown = table[[name for name in ("series", "time", *found.columns) if name in table]].copy()
     shown["time"] = [str(time).removesuffix(" 00:00:00") for time in shown["time"]]
@@ -209,9 +209,9 @@ def check_targets(csv: Path | None, plot: Path | None, option: str = "--plot") -
 
 def show_table(frame: DataFrame, title: str, most: int = 60) -> None:
     """At most so many rows on standard output."""
-    table = Table(*(str(name) for name in frame), title=title)
+    table = PlainTable(*(str(name) for name in frame), title=title)
     for row in frame.head(most).itertuples(index=False):
         table.add_row(*(readable(cell) if isinstance(cell, float) else str(cell) for cell in row))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    table.print(width_in_file=160)
     if len(frame) > most:
         print(f"{len(frame) - most:,} more rows: --csv FILE writes all.")

@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
-from rich.table import Table
 
 from seqlab import build
 from seqlab.build import Data
@@ -41,6 +39,7 @@ from seqlab.tasks.language_modeling import LanguageMeter
 from seqlab.tasks.regression import RegressionMeter
 from seqlab.tasks.tagging import TaggingMeter
 from seqlab.tasks.translation import TranslationMeter
+from seqlab.terminal import PlainTable
 from seqlab.translations import translate
 from seqlab.types import InputError
 
@@ -280,7 +279,7 @@ def _without_targets(node: Mapping[str, Any]) -> dict[str, Any]:
 def show(summary: Mapping[str, Any]) -> None:
     """The result as a small table on standard output."""
     names = summary["headline"]
-    table = Table("", *names, title=f"{summary['model']} on {summary['data']}")
+    table = PlainTable("", *names, title=f"{summary['model']} on {summary['data']}")
     if summary["val"]:
         table.add_row("validation", *(readable(summary["val"][name]) for name in names))
     if summary["test"]:
@@ -288,13 +287,10 @@ def show(summary: Mapping[str, Any]) -> None:
     for name, value in summary["floor"].items():
         # in the last column: n-grams read on and on, as a stream does
         table.add_row(f"floor: {name.replace('_', ' ')}", *[""] * (len(names) - 1), readable(value), style="dim")
-    console = Console()
-    console.print(table)
-    console.print(
+    table.print()
+    print(
         f"{summary['params']:,} parameters, {summary['steps']:,} steps; training {summary['train_seconds']:.1f} s "
         f"({summary['tokens_per_second']:,.0f} tokens/s, {summary['padding']:.1%} padding), validation "
         f"{summary['val_seconds']:.1f} s, test {summary['test_seconds']:.1f} s; peak memory "
-        f"{summary['peak_memory_mb']:.0f} MB; {summary['device']}, {summary['precision']}",
-        highlight=False,
-        soft_wrap=True,
+        f"{summary['peak_memory_mb']:.0f} MB; {summary['device']}, {summary['precision']}"
     )

@@ -6,6 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
@@ -51,7 +52,7 @@ def json_text(value: Any, indent: int | None = None) -> str:
 
 
 def plain(value: Any) -> Any:
-    """``value`` as JSON types: mappings, lists, strings, finite numbers, true, false and null."""
+    """``value`` as JSON types: mappings, lists, strings (times in ISO 8601), finite numbers, true, false and null."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, str) or value is None:
@@ -62,6 +63,8 @@ def plain(value: Any) -> Any:
         return value if math.isfinite(value) else None
     if isinstance(value, bool | int):
         return value
+    if isinstance(value, datetime):
+        return value.isoformat()
     if hasattr(value, "tolist"):
         return plain(value.tolist())
     if isinstance(value, Iterable):

@@ -60,10 +60,23 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     return argname if isinstance(val, bytes) else None
 
 
+def pytest_runtest_teardown() -> None:
+    """Give torch's products back: a training may have changed them for its process, which a clock decides."""
+    switch = getattr(sys.modules.get("torch.backends.mkldnn"), "matmul", None)
+    if getattr(switch, "fp32_precision", "none") != "none":
+        switch.fp32_precision = "none"
+
+
 def pytest_unconfigure() -> None:
     """Remove the session's cache; a worker leaves it to the process that made it."""
     if _MADE is not None:
         shutil.rmtree(_MADE, ignore_errors=True)
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave figures undrawn: drawing takes longer than a tiny training, and is for tests that look at pictures."""
+    monkeypatch.setattr("seqlab.engine.tracker.Tracker.figure", lambda *_: None)
 
 
 @dataclass(frozen=True)

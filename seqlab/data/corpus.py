@@ -261,7 +261,7 @@ def _progress(name: str) -> Iterator[Callable[[str, int, int | None], None]]:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task(name, total=None)
             yield lambda what, done, total: bar.update(task, description=f"{what} {name}", completed=done, total=total)

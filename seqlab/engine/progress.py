@@ -33,9 +33,10 @@ class Progress:
         if self._live:
             from rich.progress import BarColumn, Progress, TextColumn
 
+            # No markup: names of the user's may stand in it.
             text = "{task.percentage:3.0f} %  {task.fields[status]}"
             self._bar = Progress(
-                BarColumn(12), TextColumn(text), console=self._console, auto_refresh=False, transient=True
+                BarColumn(12), TextColumn(text, markup=False), console=self._console, auto_refresh=False, transient=True
             )
             self._bar.add_task("", total=1.0, status="")
             self._bar.start()
@@ -64,11 +65,13 @@ class Progress:
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=share, status=status, refresh=True)
         else:
-            self._console.print(f"{100 * share:3.0f} %  {status}", soft_wrap=True)
+            self.message(f"{100 * share:3.0f} %  {status}")
 
     def message(self, text: str) -> None:
-        """One line that stays, above the bar where there is one."""
-        self._console.print(text, soft_wrap=True, markup=False, highlight=False)
+        """One line that stays, above the bar where there is one; shown as it is, not as rich's markup."""
+        from rich.text import Text
+
+        self._console.print(Text(text), soft_wrap=True, highlight=False)
 
 
 def _clock(seconds: float) -> str:

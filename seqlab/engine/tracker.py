@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import time
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from seqlab.terminal import plain
 from seqlab.types import InputError
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Tracker:
         path = self.run_dir / "summary.json"
         unfinished = path.with_name(".summary.json.unfinished")
         with open(unfinished, "w", encoding="utf-8") as file:
-            json.dump(_plain(values), file, indent=2, ensure_ascii=False)
+            json.dump(plain(values), file, indent=2, ensure_ascii=False)
             file.write("\n")
             file.flush()
             os.fsync(file.fileno())
@@ -130,8 +130,8 @@ class Tracker:
         for values, step, moment in self._waiting:
             summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
             self._file_writer.add_summary(summary, step, moment)
-            line = {"step": step, "time": round(moment, 3)} | {tag: _plain(value) for tag, value in values.items()}
-            self._lines.write(json.dumps(line) + "\n")
+            line = plain({"step": step, "time": round(moment, 3), **values})
+            self._lines.write(json.dumps(line, allow_nan=False) + "\n")
         self._lines.flush()
         self._waiting.clear()
         self._handed_on = now
@@ -170,16 +170,3 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, bool | int |
         else:
             flat[f"{prefix}{key}"] = value if isinstance(value, bool | int | float | str) else str(value)
     return flat
-
-
-def _plain(value: Any) -> Any:
-    """As strict JSON has it: it knows neither NaN nor infinities, nor NumPy's numbers."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

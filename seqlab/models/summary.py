@@ -51,18 +51,22 @@ class Summary:
 
     def __str__(self) -> str:
         from rich.console import Console
-        from rich.table import Table
+        from rich.table import Column
+
+        from seqlab.terminal import PlainTable
 
         frozen = self.parameters - self.trainable
-        table = Table(show_footer=True)
-        table.add_column("layer", "total" if not frozen else f"total ({frozen:,} frozen)")
-        table.add_column("kind")
-        table.add_column("output")
-        table.add_column("parameters", f"{self.parameters:,}", justify="right")
+        table = PlainTable(
+            Column("layer", "total" if not frozen else f"total ({frozen:,} frozen)"),
+            "kind",
+            "output",
+            Column("parameters", f"{self.parameters:,}", justify="right"),
+            footer=True,
+        )
         for row in self.rows:
             table.add_row(row.name, row.kind, row.shape, f"{row.parameters:,}")
         text = StringIO()
-        Console(file=text, width=120, color_system=None).print(table, markup=False)
+        Console(file=text, width=120, color_system=None).print(table.table)
         return text.getvalue().rstrip("\n")
 
 

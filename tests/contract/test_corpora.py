@@ -14,6 +14,8 @@ from seqlab.errors import InputError
 from seqlab.run import Run
 from seqlab.train import train
 
+pytestmark = pytest.mark.usefixtures("no_figures")
+
 MODELS = sorted(path.stem for path in (CONFIGS / "model").glob("*.yaml"))
 AHEAD = {"bilstm", "bigru", "bow", "cnn", "mlp", "seggru", "seq2seq", "transformer"}
 CORPORA = ("shakespeare", "text", "verses")
@@ -33,7 +35,7 @@ def shrunk(text: Path, run_dir: Path, *overrides: str) -> dict:
     return composed(
         "data=text", f"data.path={text}", f"run_dir={run_dir}", "trainer.device=cpu", "trainer.max_epochs=null",
         "trainer.max_steps=2", "data.batch_size=4", "data.length=16", "data.hidden_size=24", "data.eval_length=32",
-        "task.samples.length=5", "floor=false", *overrides,
+        "task.samples.length=5", "trainer.precision=fp32", "floor=false", *overrides,
     )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ INTERVALS = ("quantile", "gaussian", "student_t")
 
 
 @pytest.fixture(autouse=True)
-def _small_world(monkeypatch) -> Iterator[None]:
+def _small_world(monkeypatch, no_figures) -> Iterator[None]:
     """One thread; figures, seconds for each run, are left to tests that look at them.
 
     Series leave nothing in the user's cache; compiled cells lie there, as in the tests of backends.

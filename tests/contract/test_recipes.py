@@ -14,7 +14,14 @@ from seqlab.errors import InputError
 from seqlab.run import Run
 from seqlab.train import train
 
+pytestmark = pytest.mark.usefixtures("no_figures")
+
 MODELS = sorted(path.stem for path in (CONFIGS / "model").glob("*.yaml"))
+CELLS_ALONE = {
+    "cifg", "gru_reset_before", "gru_update_is_new", "indrnn", "layernorm_lstm", "lstm_plain", "lstm_projected", "mgu",
+    "mingru", "minlstm", "mut1", "mut2", "mut3", "peephole", "qrnn", "rnn_relu", "sru", "ugrnn",
+}  # fmt: skip
+"""Models that differ from ``model=lstm`` in the cell alone: on other data than texts they train with ``-m slow``."""
 TOKENIZERS = sorted(path.stem for path in (CONFIGS / "data" / "tokenizer").glob("*.yaml"))
 OPTIMS = sorted(path.stem for path in (CONFIGS / "optim").glob("*.yaml"))
 SCHEDULES = sorted(path.stem for path in (CONFIGS / "schedule").glob("*.yaml"))
@@ -37,8 +44,8 @@ def table(tmp_path_factory) -> Path:
 def shrunk(table: Path, run_dir: Path, *overrides: str) -> dict:
     return composed(
         "data=csv", f"data.path={table}", f"run_dir={run_dir}", "trainer.device=cpu", "trainer.max_epochs=null",
-        "trainer.max_steps=2", "data.batch_size=8", "data.val_fraction=0.2", "data.test_fraction=0.2", "floor=false",
-        *overrides,
+        "trainer.max_steps=2", "trainer.precision=fp32", "data.batch_size=8", "data.val_fraction=0.2",
+        "data.test_fraction=0.2", "floor=false", *overrides,
     )  # fmt: skip
 
 
@@ -57,6 +64,16 @@ def check_run(run_dir: Path) -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_trains_and_its_folder_opens_again(model, table, tmp_path):
     train(shrunk(table, tmp_path / "run", f"model={model}"))
+    check_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize("model", [
+    model if model in ("lstm", "gru", "mut1", "transformer") else pytest.param(model, marks=pytest.mark.slow)
+    for model in MODELS
+])  # fmt: skip
+def test_every_model_trains_as_fast_as_the_processor_can(model, table, tmp_path):
+    """In the precision that is chosen for it, which on newer processors is bfloat16: kernels of their own."""
+    train(shrunk(table, tmp_path / "run", f"model={model}", "trainer.precision=auto"))
     check_run(tmp_path / "run")
 
 
@@ -90,7 +107,10 @@ WHOLE = ("mlp", "seggru")
 """Models that answer for a whole row, not for its steps."""
 
 
-@pytest.mark.parametrize("model", [model for model in MODELS if model != "lstm_ngrams"])
+@pytest.mark.parametrize("model", [
+    pytest.param(model, marks=pytest.mark.slow) if model in CELLS_ALONE else model
+    for model in MODELS if model != "lstm_ngrams"
+])  # fmt: skip
 @pytest.mark.parametrize("data", GENERATED)
 def test_every_generated_task_trains_with_every_model_that_suits_it(data, model, tmp_path):
     if model in WHOLE and any(name in data for name in ("copy", "prefixes", "ecg")):
@@ -100,6 +120,7 @@ def test_every_generated_task_trains_with_every_model_that_suits_it(data, model,
     train(composed(
         *f"data={data}".split(), size, f"model={model}", f"run_dir={run_dir}", "data.train=40", "data.val=8",
         "data.test=8", "data.batch_size=8", "trainer.device=cpu", "trainer.max_epochs=null", "trainer.max_steps=2",
+        "trainer.precision=fp32",
     ))  # fmt: skip
     summary = json.loads((run_dir / "summary.json").read_text())
     assert summary["monitor"] == monitor

@@ -35,7 +35,7 @@ STEPS, KILLED = 8, 3
 
 
 @pytest.fixture(autouse=True)
-def _small_world(monkeypatch, tmp_path) -> Iterator[None]:
+def _small_world(monkeypatch, tmp_path, no_figures) -> Iterator[None]:
     """One thread; figures, seconds for each run, are left to tests that look at them.
 
     Pairs leave nothing in the user's cache; compiled cells lie there, as in the tests of backends.

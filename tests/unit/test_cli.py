@@ -103,7 +103,7 @@ def test_runs_lists_runs(invoke, run_dir, home):
     ("words", "sentence"),
     [
         (["evaluate", "nowhere"], "nowhere is not a run folder"),
-        (["runs", "nowhere"], "nowhere holds no finished run"),
+        (["runs", "nowhere"], "nowhere holds no run"),
     ],
 )
 def test_a_wrong_folder_is_one_sentence(invoke, words, sentence):
