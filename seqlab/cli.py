@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqlab import runs_table
+from seqlab import run_folders, runs_table
 from seqlab.cached import cached
 from seqlab.cli_predict import Device, RunDir, Trust, check_targets, predict, show_table
 from seqlab.engine.progress import readable
@@ -183,7 +183,7 @@ def runs(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """List finished runs with their numbers, then the interrupted ones with what continues them."""
-    rows, interrupted, warnings = runs_table.read(folder)
+    rows, interrupted, warnings = run_folders.read(folder)
     for sentence in warnings:
         print(f"warning: {sentence}", file=sys.stderr)
     if not rows and not interrupted:

@@ -13,13 +13,20 @@ from typing import TYPE_CHECKING, Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from seqlab import compose
+from seqlab import compose, runs_table
 from seqlab.errors import InputError, one_sentence, show_anything
 
 if TYPE_CHECKING:
     from seqlab.engine.state import Result
+
+
+_finished: list[Path] = []
+"""Folders of the runs that this process has measured, for the table at the end of a sweep."""
+_failed: list[str] = []
+"""What the runs of a sweep that failed were asked for."""
 
 
 def train(config: Mapping[str, Any]) -> Result:
@@ -88,6 +95,7 @@ def train(config: Mapping[str, Any]) -> Result:
             print(f"Stopped by {result.stopped_by} at step {result.steps}; continue with resume={run_dir}")
         else:
             report(config, data, model, runtime, tracker, result)
+            _finished.append(run_dir)
     finally:
         tracker.close()
     print(run_dir, flush=True)
@@ -110,10 +118,19 @@ def _ended(config: Mapping[str, Any], saved: Mapping[str, Any]) -> Result | None
 
 @hydra.main(version_base="1.3", config_path=str(compose.CONFIGS), config_name="train")
 def _hydra_train(composed: DictConfig) -> float | None:
-    """Hand the composed config over as plain Python; the monitored value goes back to whoever sweeps."""
-    with one_sentence():  # here, not around Hydra: it announces whatever passes through it
-        overrides = list(HydraConfig.get().overrides.task)
-        result = train(compose.settled(composed, overrides))
+    """Hand the composed config over as plain Python; the monitored value goes back to whoever sweeps.
+
+    A run of a sweep that fails, such as one that diverges, does not end the sweep.
+    """
+    overrides = list(HydraConfig.get().overrides.task)
+    try:
+        with one_sentence():  # here, not around Hydra: it announces whatever passes through it
+            result = train(compose.settled(composed, overrides))
+    except SystemExit as ended:
+        if ended.code != 2 or HydraConfig.get().mode != RunMode.MULTIRUN:
+            raise
+        _failed.append(" ".join(overrides))
+        return None
     if result.interrupted:
         raise SystemExit(128 + signal.Signals[result.stopped_by])
     return result.best
@@ -126,8 +143,16 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("tensorboard").setLevel(logging.WARNING)
     show_anything()
+    _finished.clear()
+    _failed.clear()
     with one_sentence():
         try:
             _hydra_train()
         except HydraException as error:
             raise InputError(compose.explain(error, [word for word in sys.argv[1:] if "=" in word])) from error
+        finally:
+            if len(_finished) + len(_failed) > 1:
+                runs_table.show_sweep(_finished)
+    if _failed:
+        print(f"error: of the sweep's runs {len(_failed)} failed: {'; '.join(_failed)}.", file=sys.stderr)
+        raise SystemExit(2)

@@ -112,9 +112,17 @@ def test_progress_on_a_terminal_and_elsewhere(terminal: bool) -> None:
     page = io.StringIO()
     with Progress(Console(file=page, force_terminal=terminal, width=100)) as progress:
         progress.show(0.25, 2, 40, 0.5, 12345.0, 20.0)
-        progress.message("epoch 2  val [accuracy] 0.9")
+        progress.message("epoch 2  val [accuracy] 0.9 :100: [/b]")
     text = page.getvalue()
-    for part in ("25 %", "epoch 2", "step 40", "loss 0.5000", "12,345 tokens/s", "1:00 left", "[accuracy] 0.9"):
+    for part in (
+        "25 %",
+        "epoch 2",
+        "step 40",
+        "loss 0.5000",
+        "12,345 tokens/s",
+        "1:00 left",
+        "[accuracy] 0.9 :100: [/b]",
+    ):
         assert part in text
     assert ("\x1b" in text) == terminal
 

@@ -1,0 +1,163 @@
+"""Run folders as they are found: finished ones by their ``summary.json``, others by what continues them."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+import yaml
+
+from seqlab.errors import InputError, shorten
+
+
+@dataclass(frozen=True)
+class Row:
+    """A finished run.
+
+    Attributes:
+        path: its folder.
+        summary: what ``summary.json`` says.
+        settings: its config, dotted keys; only the names of data and model where it cannot be read.
+        time: when it was finished, seconds since 1970.
+    """
+
+    path: Path
+    summary: Mapping[str, Any]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    time: float = 0.0
+
+    @property
+    def monitor(self) -> str:
+        """The metric that decided which weights were kept."""
+        return str(self.summary["monitor"])
+
+    @property
+    def maximize(self) -> bool:
+        """Whether more of it is better; older runs do not say."""
+        return bool(self.summary.get("maximize", self.monitor == "accuracy"))
+
+    def value(self, split: str) -> float | None:
+        """The monitored metric on ``split``, None where it was not measured or is no number."""
+        found = (self.summary.get(split) or {}).get(self.monitor)
+        return found if isinstance(found, int | float) and math.isfinite(found) else None
+
+    @property
+    def floor(self) -> float | None:
+        """The best of the baselines."""
+        found = [value for value in (self.summary.get("floor") or {}).values() if isinstance(value, int | float)]
+        return (max if self.maximize else min)(found) if found else None
+
+    def badness(self, split: str) -> tuple[bool, float]:
+        """What to sort by, the best first and the unmeasured last."""
+        value = self.value(split)
+        return value is None, 0.0 if value is None else -value if self.maximize else value
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """A run that has no result yet: interrupted, or still at work."""
+
+    path: Path
+    step: int | None
+    continues: bool
+
+    @property
+    def command(self) -> str:
+        """What continues it; empty where it was ended before its first checkpoint."""
+        return f"seqlab train {word('resume', str(self.path))}" if self.continues else ""
+
+
+def word(key: str, value: str) -> str:
+    """``key=value`` for a command line of seqlab, quoted for Hydra and for the shell where that is needed."""
+    if not re.fullmatch(r"[\w./:+-]+", value, re.ASCII):
+        escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+        return quote(f"{key}='{escaped}'")
+    return f"{key}={value}"
+
+
+def read(folder: Path) -> tuple[list[Row], list[Interrupted], list[str]]:
+    """The runs in and below ``folder``, the last finished last, and one sentence for each file that is left out."""
+    rows, warnings = [], []
+    for path in folder.rglob("summary.json"):
+        try:
+            rows.append(read_row(path.parent))
+        except InputError as error:
+            warnings.append(str(error))
+    held = {path.parent for name in ("last.pt", "config.yaml") for path in folder.rglob(name)}
+    unfinished = sorted(path for path in held if not (path / "summary.json").exists() and _is_run(path))
+    interrupted = [Interrupted(path, _last_step(path), (path / "last.pt").exists()) for path in unfinished]
+    return sorted(rows, key=lambda row: (row.time, str(row.path))), interrupted, sorted(warnings)
+
+
+def read_row(path: Path) -> Row:
+    """One finished run.
+
+    Raises:
+        InputError: its summary is damaged, or no summary of a run.
+    """
+    file = path / "summary.json"
+    try:
+        summary = json.loads(file.read_text(encoding="utf-8"))
+        time = file.stat().st_mtime
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{file} is damaged ({shorten(error)}) and left out.") from error
+    if (missing := _not_a_summary(summary)) is not None:
+        raise InputError(f"{file} is not the summary of a run ({missing}) and left out.")
+    try:
+        config = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        config = None
+    names = {f"{part}.name": summary[part] for part in ("data", "model") if part in summary}
+    return Row(path, summary, names | (dict(_leaves(config)) if isinstance(config, dict) else {}), time)
+
+
+def _not_a_summary(summary: Any) -> str | None:
+    """What is wrong with it, or None."""
+    if not isinstance(summary, dict):
+        return "it is no JSON object"
+    if not isinstance(summary.get("monitor"), str):
+        return "it names no monitored metric"
+    for name in ("val", "test", "floor"):
+        if not isinstance(summary.get(name) or {}, dict):
+            return f"'{name}' is no object"
+    for name in ("seconds", "params"):
+        if not isinstance(summary.get(name), int | float):
+            return f"'{name}' is no number"
+    return None
+
+
+def _is_run(path: Path) -> bool:
+    """Whether a folder without a summary is a run's: a ``config.yaml`` alone may be anything."""
+    return (path / "metrics.jsonl").exists()
+
+
+def _last_step(path: Path) -> int | None:
+    """The last step that was written down."""
+    try:
+        with open(path / "metrics.jsonl", "rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - 65536))
+            lines = file.read().splitlines()
+    except OSError:
+        return None
+    for line in reversed(lines):
+        try:
+            step = json.loads(line)["step"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            continue
+        return step if isinstance(step, int) else None
+    return None
+
+
+def _leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        elif key != "_target_":
+            yield f"{prefix}{key}", value
