@@ -29,6 +29,7 @@ from seqlab.insight.detection import Strip, detection_figure
 from seqlab.insight.forecast import Panel, error_by_step_figure, forecast_figure, residual_figure
 from seqlab.insight.language import position_loss_figure
 from seqlab.insight.translation import Attention, attention_figure, length_figure, translation_table
+from seqlab.learning import compared_settings, draw_learning
 from seqlab.models import AnyModel, AnyTranslator, LanguageModel
 from seqlab.samples import Samples
 from seqlab.tasks.classification import ClassificationMeter
@@ -155,11 +156,11 @@ def draw(
     weight = getattr(getattr(model, "embedding", None), "weight", None)
     if weight is not None and data.pipeline is not None:
         tracker.embedding("embedding", weight[:PROJECTED], data.pipeline.tokens[:PROJECTED], step)
-    settings = {part: config[part] for part in ("data", "model", "optim", "schedule", "trainer", "seed")}
+    draw_learning(tracker, summary)
     monitor = summary["monitor"]
     scores = {f"val/best_{monitor}": summary["val"][monitor]} if summary["val"] else {}
     scores |= {f"test/{name}": value for name, value in summary["test"].items()}
-    tracker.hparams(_without_targets(settings), scores, step)
+    tracker.hparams(compared_settings(config, data.pipeline is not None), scores, step)
 
 
 def _draw_classes(data: Data, tracker: Tracker, split: str, meter: ClassificationMeter, step: int) -> None:
@@ -265,15 +266,6 @@ def _named(series: Series, number: int, target: int) -> str:
     """A target's name, with its series' where there are several."""
     label = series.targets[target]
     return label if len(series.ids) == 1 else f"{series.ids[number]}: {label}"
-
-
-def _without_targets(node: Mapping[str, Any]) -> dict[str, Any]:
-    """Options alone: where a thing is imported from is no setting to compare runs by."""
-    return {
-        key: _without_targets(value) if isinstance(value, Mapping) else value
-        for key, value in node.items()
-        if key != "_target_"
-    }
 
 
 def show(summary: Mapping[str, Any]) -> None:

@@ -16,7 +16,15 @@ from seqlab.run_folders import Row, read_row
 from seqlab.schema import did_you_mean
 from seqlab.terminal import PlainTable
 
-FIRST = ("optim.lr", "model.hidden_size", "model.num_layers", "data.batch_size", "model.embedding.dim", "seed")
+FIRST = (
+    "optim.lr",
+    "model.hidden_size",
+    "model.num_layers",
+    "model.embedding.dim",
+    "data.embedding_dim",
+    "data.batch_size",
+    "seed",
+)
 """Settings that stand first: learning rate, sizes, seed."""
 ASIDE = ("run_dir", "runs", "resume", "test", "floor", "runtime.threads", "trainer.device")
 """Settings by which runs are not told apart: where they lie, and how they were measured."""

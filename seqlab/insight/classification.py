@@ -145,8 +145,11 @@ def example_table(
 ) -> str:
     """A Markdown table of at most ``count`` examples: the surest mistakes, the least sure, the surest hits.
 
-    A third of each, hits and mistakes in turn from every predicted class; where mistakes are few, others take their
-    rows. Whatever is in a text or a label shows as it is and is never read as Markdown or HTML.
+    A third of each, hits and mistakes in turn from every predicted class, each third from the surest on (the least sure
+    from the least sure on); where mistakes are few, others take their rows. Only an answer that is nearer to certainty
+    than to guessing is called sure: a model that has learned little is sure of nothing.
+
+    Whatever is in a text or a label shows as it is and is never read as Markdown or HTML.
 
     Args:
         texts: ``N`` texts.
@@ -168,11 +171,13 @@ def example_table(
     hits = _in_turn(hits, predictions, confidence)[: count - len(mistakes) - len(unsure)]
 
     lines = ["| | answer | text |", "|---|---|---|"]
-    for name, rows in (("sure and wrong", mistakes), ("unsure", unsure), ("sure and right", hits)):
-        for row in rows:
+    sure = (1 + 1 / len(labels)) / 2
+    for name, rows in (("wrong", mistakes), ("unsure", unsure), ("right", hits)):
+        for row in rows if name == "unsure" else rows[np.argsort(-confidence[rows], kind="stable")]:
+            kind = f"sure and {name}" if name != "unsure" and confidence[row] >= sure else name
             mark = "✓" if right[row] else "✗"
             said = f"{escape(labels[predictions[row]])} {confidence[row]:.1%}, true: {escape(labels[targets[row]])}"
-            lines.append(f"| {name} {mark} | {said} | {escape(texts[row])} |")
+            lines.append(f"| {kind} {mark} | {said} | {escape(texts[row])} |")
     return "\n".join(lines)
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 INK, PAST = "#1B2733", "#7A8594"
 """Colours of what came to pass, and of what was known before."""
 MOST_LAGS = 48
-OFF_SCALE = 2.0
-"""An error so many times as large as the model's largest does not decide how high the axis is."""
+OFF_SCALE = 4.0
+"""Errors so many times as large as the model's largest would flatten it: then the axis is logarithmic."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _draw_forecast(axes: Axes, panel: Panel, say_span: bool) -> None:
     axes.plot(ahead, np.append(last, panel.point), color=COLOURS[0], linewidth=1.8, label="forecast", zorder=4, **mark)
     axes.set_title(_plain(panel.name), loc="left", fontsize=10, color=INK)
     axes.margins(x=0.01)
-    _tidy(axes)
+    tidy(axes)
     _tell_times(axes, _span(panel), say_span)
 
 
@@ -124,7 +124,7 @@ def error_by_step_figure(by_name: Mapping[str, np.ndarray], metric: str) -> Figu
         metric: what they are.
     """
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
     figure = Figure(figsize=(8, 3.8), dpi=120, layout="constrained")
     axes = figure.add_subplot()
@@ -136,12 +136,10 @@ def error_by_step_figure(by_name: Mapping[str, np.ndarray], metric: str) -> Figu
     if horizon == 1:
         _draw_bars(axes, {name: means[name] for name in curves}, model, metric)
         return figure
-    best = min((float(np.nanmax(errors)) for name, errors in curves.items() if name != model), default=0.0)
-    top = OFF_SCALE * float(np.nanmax(curves[model]))
-    top = 1.1 * best if top < best < 10 * top else top  # one floor at least is to be seen, unless it is hopeless
+    lowest = min(float(np.nanmin(errors)) for errors in curves.values())
     highest = max(float(np.nanmax(errors)) for errors in curves.values())
+    logarithmic = lowest > 0 and highest > OFF_SCALE * float(np.nanmax(curves[model]))
     for name, errors in curves.items():
-        said = f"{_plain(name)}  {_number(means[name])}" + (" (off the scale)" if np.nanmin(errors) > top else "")
         width, above = (2.4, 9) if name == model else (1.3, 3)
         mark = "o" if horizon <= 12 else None
         axes.plot(
@@ -150,12 +148,20 @@ def error_by_step_figure(by_name: Mapping[str, np.ndarray], metric: str) -> Figu
             color=colours[name],
             linewidth=width,
             zorder=above,
-            label=said,
+            label=f"{_plain(name)}  {_number(means[name])}",
             marker=mark,
             ms=4,
         )
     axes.set(xlabel="steps ahead", ylabel=_plain(metric), xlim=(1, horizon))
-    axes.set_ylim(0, 1.06 * min(highest, top))
+    if logarithmic:
+        axes.set_yscale("log")
+        axes.set_ylim(lowest / 1.15, highest * 1.15)
+        axes.set_ylabel(f"{_plain(metric)} (logarithmic)")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if highest < 1000 * lowest else (1.0,)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_locator(NullLocator())
+    else:
+        axes.set_ylim(0, 1.06 * highest)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(x=0.01)
     axes.legend(
@@ -167,7 +173,7 @@ def error_by_step_figure(by_name: Mapping[str, np.ndarray], metric: str) -> Figu
         title_fontsize=9,
         alignment="left",
     )
-    _tidy(axes)
+    tidy(axes)
     return figure
 
 
@@ -238,7 +244,7 @@ def residual_figure(residuals: np.ndarray, name: str, times: np.ndarray | None =
     memory.legend(frameon=False, fontsize=9, loc="upper right")
     memory.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in (over_time, spread, memory):
-        _tidy(axes)
+        tidy(axes)
     spread.grid(visible=False)
     spread.spines["left"].set_visible(False)
     return figure
@@ -260,7 +266,20 @@ def _tell_times(axes: Axes, times: np.ndarray, say_span: bool = True) -> None:
     """Short times along the axis, and below it from when to when they are, which says the year."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-    locator = AutoDateLocator(minticks=4, maxticks=9)
+    class Apart(AutoDateLocator):
+        """Leaves a tick out that the next one is too near to, as the 31st is to the 1st where every third is named."""
+
+        def __call__(self) -> list[float]:
+            kept: list[float] = []
+            ticks = super().__call__()
+            usual = np.median(np.diff(ticks)) if len(ticks) > 2 else 0.0
+            for tick in ticks:
+                if kept and tick - kept[-1] < 0.75 * usual:
+                    kept.pop()
+                kept.append(tick)
+            return kept
+
+    locator = Apart(minticks=3, maxticks=7)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(
         # Each of a year, a month, a day, an hour, a minute and a second; and of the first of its kind.
@@ -277,7 +296,8 @@ def _tell_times(axes: Axes, times: np.ndarray, say_span: bool = True) -> None:
         axes.set_xlabel(said, loc="right", fontsize=8, color=PAST)
 
 
-def _tidy(axes: Axes) -> None:
+def tidy(axes: Axes) -> None:
+    """Give a drawing the look of the others: a faint grid, no frame above and to the right."""
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

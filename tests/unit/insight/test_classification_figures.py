@@ -104,12 +104,33 @@ def test_the_table_mixes_mistakes_doubts_and_hits():
     p = np.array([0.01, 0.99, 0.95, 0.45, 0.55, 0.9, 0.2, 0.96, 0.03, 0.6])
     targets = np.array([0, 1, 0, 0, 1, 0, 1, 1, 0, 1])
     rows = cells(example_table([f"text {i}" for i in range(10)], targets, np.stack([1 - p, p], 1), ("neg", "pos"), 9))
-    assert rows[0] == ["sure and wrong ✗", "pos 95.0%, true: neg", "text 2"]
-    assert rows[1] == ["sure and wrong ✗", "neg 80.0%, true: pos", "text 6"], (
-        "mistakes of both kinds, though others are surer"
-    )
+    assert rows[:3] == [
+        ["sure and wrong ✗", "pos 95.0%, true: neg", "text 2"],
+        ["sure and wrong ✗", "pos 90.0%, true: neg", "text 5"],
+        ["sure and wrong ✗", "neg 80.0%, true: pos", "text 6"],
+    ]
     assert {row[2] for row in rows if row[0].startswith("unsure")} == {"text 3", "text 4", "text 9"}
     assert {row[2] for row in rows if row[0] == "sure and right ✓"} == {"text 0", "text 1", "text 8"}
+
+
+def test_a_model_that_has_learned_little_is_called_sure_of_nothing():
+    p = np.array([0.528, 0.52, 0.51, 0.49, 0.47, 0.53])
+    targets = np.array([0, 0, 1, 0, 1, 1])
+    rows = cells(example_table(list("abcdef"), targets, np.stack([1 - p, p], 1), ("neg", "pos"), 6))
+    assert not any("sure and" in row[0] for row in rows)
+    shares = [float(row[1].split("%")[0].split()[-1]) for row in rows if row[0].startswith("wrong")]
+    assert shares == sorted(shares, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("V", "share", "name"), [(2, 0.76, "sure and right ✓"), (2, 0.74, "right ✓"), (4, 0.63, "sure and right ✓")]
+)
+def test_sure_is_nearer_to_certain_than_to_guessing(V, share, name):
+    p = np.full((2, V), (1 - share) / (V - 1))
+    p[:, 0] = share
+    p[1] = 1 / V  # takes the place of the unsure
+    (row,) = (row for row in cells(example_table(["a", "b"], np.zeros(2, int), p, "abcd"[:V], 2)) if row[2] == "a")
+    assert row[0] == name
 
 
 @settings(max_examples=40, deadline=None)

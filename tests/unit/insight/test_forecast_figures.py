@@ -1,5 +1,7 @@
 """Figures of forecasts: what they show is what was forecast, and what it missed."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -113,11 +115,37 @@ def test_errors_by_step_are_listed_from_the_best_and_the_model_stands_out():
     assert axes.get_ylabel() == "mse"
 
 
-def test_a_floor_far_off_does_not_flatten_the_others():
-    figure = drawn(error_by_step_figure({"gru": np.ones(5), "drift": np.full(5, 1e6)}, "mse"))
+@pytest.mark.parametrize("errors", [[0.3, 5, 9, 5, 0.5], [1e6] * 5, [1.5] * 5, [0, 9, 9, 9, 0]])
+def test_no_floor_is_cut_off_nor_flattens_the_others(errors):
+    figure = drawn(error_by_step_figure({"gru": np.ones(5), "naive": np.array(errors, float)}, "mse"))
     (axes,) = figure.axes
-    assert axes.get_ylim()[1] < 5
-    assert [text.get_text() for text in axes.get_legend().get_texts()][1] == "drift  1,000,000 (off the scale)"
+    low, high = axes.get_ylim()
+    assert low <= min(errors)
+    assert high >= max(errors)
+    logarithmic = max(errors) > 4 and min(errors) > 0
+    assert axes.get_yscale() == ("log" if logarithmic else "linear")
+    assert axes.get_ylabel() == ("mse (logarithmic)" if logarithmic else "mse")
+    assert sum(low <= tick <= high for tick in axes.get_yticks()) >= 3
+
+
+@pytest.mark.parametrize("columns", [1, 4])
+@pytest.mark.parametrize(
+    ("start", "unit", "count"),
+    [
+        ("2020-01-22", "D", 12), ("2020-12-20", "D", 30), ("2020-02-01", "D", 30), ("2020-01-30T07", "h", 300),
+        ("2020-01-31T21:00", "m", 300), ("1949-01", "M", 144), ("1700", "Y", 300), ("2020-01-01T00:00:50", "s", 40),
+    ],
+)  # fmt: skip
+def test_dates_do_not_overlap(start, unit, count, columns):
+    times = (np.datetime64(start, unit) + np.arange(count)).astype("datetime64[s]")
+    known = count - 4
+    one = Panel("load", times[:known], np.arange(known, dtype=float), times[known:], np.arange(4.0))
+    figure = drawn(forecast_figure([one] * columns))
+    ticks = [tick for tick in figure.axes[-1].get_xticklabels() if tick.get_text()]
+    boxes = sorted(((box := tick.get_window_extent()).x0, box.x1) for tick in ticks)
+    inside = [box for box in boxes if figure.axes[-1].bbox.x0 - 30 <= box[0] <= figure.axes[-1].bbox.x1]
+    assert len(inside) >= 2
+    assert all(end + 2 < start for (_, end), (start, _) in pairwise(inside)), inside
 
 
 def test_errors_of_a_single_step_are_bars():
