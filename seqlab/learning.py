@@ -1,4 +1,4 @@
-"""What TensorBoard and a run folder show of every run, whatever it learned: its learning curves and its settings."""
+"""Shown for every run, whatever its task: learning curves, and settings in TensorBoard's HParams tab."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ UNUSED_WITHOUT = {
     "model.ngrams": ("model.tail", "model.vote"),
     "model.bidirectional": ("model.merge",),
 }
-"""Settings that mean nothing where another one is null or false."""
+"""Settings without effect if another one is null or false."""
 ONE_LOSS_ALONE = {"task.levels": "quantile", "task.delta": "huber"}
-"""Settings that mean something to one ``task.loss`` alone."""
+"""Settings that only one ``task.loss`` uses."""
 HOUSEKEEPING = re.compile(
     r"data\.(root|path|\w+_path|download|cache)|model\.backend|model\.embedding\.vectors|"
     r"task\.samples\..*|trainer\.(device|log_every|checkpoint_\w+|keep)"
 )
-"""Settings that say where things lie and how a run is kept, not what is learned."""
+"""Settings for paths, devices, logging and checkpoints: they do not change what is learned."""
 _TAKEN = re.compile(r"\$\{(?:oc\.select:)?data\.(\w+)[,}]")
 
 
@@ -59,11 +59,11 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 def compared_settings(config: Mapping[str, Any], reads_tokens: bool) -> dict[str, Any]:
     """The settings to compare runs by, for the HParams tab: learning rate, sizes and seed first, no unused ones.
 
-    A dataset's recommendations stand where they are used, as ``data.lr`` does as ``optim.lr``.
+    A dataset's recommended settings appear once, under the key that uses them: ``data.lr`` as ``optim.lr``.
 
     Args:
         config: the whole config.
-        reads_tokens: whether the data is of tokens; if not, the options of the embedding mean nothing.
+        reads_tokens: whether the data consists of tokens; otherwise the embedding is not used.
     """
     parts = {part: config[part] for part in ("data", "model", "optim", "schedule", "trainer", "task", "seed")}
     flat = {key: value for key, value in flatten(parts) if value not in (None, [], {}) and "_target_" not in key}

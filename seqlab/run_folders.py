@@ -1,4 +1,4 @@
-"""Run folders as they are found: finished ones by their ``summary.json``, others by what continues them."""
+"""Finds run folders: finished runs by their ``summary.json``, interrupted ones with the command that continues them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Interrupted:
-    """A run that has no result yet: interrupted, or still at work."""
+    """A run without a result: interrupted, or still training."""
 
     path: Path
     step: int | None
@@ -69,7 +69,7 @@ class Interrupted:
 
     @property
     def command(self) -> str:
-        """What continues it; empty where it was ended before its first checkpoint."""
+        """The command that continues it; empty if it ended before its first checkpoint."""
         return f"seqlab train {word('resume', str(self.path))}" if self.continues else ""
 
 
@@ -133,7 +133,7 @@ def _not_a_summary(summary: Any) -> str | None:
 
 
 def _is_run(path: Path) -> bool:
-    """Whether a folder without a summary is a run's: a ``config.yaml`` alone may be anything."""
+    """Whether a folder without a summary is a run: other programs write a ``config.yaml`` too."""
     return (path / "metrics.jsonl").exists()
 
 

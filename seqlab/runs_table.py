@@ -1,4 +1,4 @@
-"""Tables of runs: what a folder holds, what a sweep came to, by the settings in which runs differ. Torch stays out."""
+"""Tables of runs, for ``seqlab runs`` and for sweeps, with the settings in which runs differ. Does not import torch."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ FIRST = (
     "data.batch_size",
     "seed",
 )
-"""Settings that stand first: learning rate, sizes, seed."""
+"""Settings to list first: learning rate, sizes, seed."""
 ASIDE = ("run_dir", "runs", "resume", "test", "floor", "runtime.threads", "trainer.device")
-"""Settings by which runs are not told apart: where they lie, and how they were measured."""
+"""Settings that do not distinguish runs: where they are stored, and how they are measured."""
 NAMES = ("data.name", "model.name")
 SORTS = ("time", "val", "test", "seconds", "params", "run")
 MOST_SETTINGS = 8
@@ -43,7 +43,7 @@ def ordered(keys: Iterable[str]) -> list[str]:
 
 
 def compared(rows: Sequence[Row]) -> list[str]:
-    """What tells ``rows`` apart: data and model, and the settings in which those of the same data and model differ."""
+    """What distinguishes ``rows``: data and model, and settings that differ within the same data and model."""
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(_text(row.settings.get(name)) for name in NAMES), []).append(row)
@@ -52,7 +52,7 @@ def compared(rows: Sequence[Row]) -> list[str]:
 
 
 def _differing(rows: Sequence[Row]) -> list[str]:
-    """The settings in which ``rows`` differ; one that follows another, as ``data.lr`` and ``optim.lr``, stands once."""
+    """The settings in which ``rows`` differ; of copies such as ``data.lr`` and ``optim.lr`` one is listed."""
     known = [row for row in rows if row.settings.keys() - set(NAMES)]
     keys = {key for row in known for key in row.settings} - set(ASIDE)
     columns = {key: [_text(row.settings.get(key)) for row in known] for key in keys}
@@ -107,7 +107,7 @@ def _natural(value: Any) -> tuple[int, float, str]:
 
 
 def table(rows: Sequence[Row], title: str | None = None) -> PlainTable:
-    """Runs as they come, with their numbers and the settings in which those of the same data and model differ."""
+    """The runs in the given order, with their results and the settings that distinguish them."""
     monitors = {row.monitor for row in rows}
     one = f" {monitors.pop()}" if len(monitors) == 1 else ""
     keys = compared(rows)
@@ -178,7 +178,7 @@ def _number(value: float | None) -> str:
 
 
 def show_sweep(folders: Sequence[Path]) -> None:
-    """What a sweep came to, on standard output: its runs from the best to the worst, and what seeds are worth."""
+    """Print the result of a sweep: its runs from best to worst, and the spread over seeds."""
     rows = []
     for folder in folders:
         try:

@@ -92,8 +92,8 @@ class Answer:
 def run_command() -> Callable[..., Answer]:
     """``run_command("train", "data=waves", cwd=folder)``: a command line of ``seqlab``, in this process.
 
-    Starting Python and torch takes seconds; where the process itself is not the point, nobody need wait for it.
-    Whatever is raised is raised here, so that a traceback fails the test.
+    Starting Python and importing torch takes seconds: start a process only if the process is what the test is about.
+    Exceptions are raised here, so that a traceback fails the test.
     """
 
     def call(*words: object, cwd: Path, input: str = "") -> Answer:

@@ -33,7 +33,7 @@ class Progress:
         if self._live:
             from rich.progress import BarColumn, Progress, TextColumn
 
-            # No markup: names of the user's may stand in it.
+            # No markup: the text may hold names that users chose.
             text = "{task.percentage:3.0f} %  {task.fields[status]}"
             self._bar = Progress(
                 BarColumn(12), TextColumn(text, markup=False), console=self._console, auto_refresh=False, transient=True

@@ -1,4 +1,4 @@
-"""How a training went: losses and metrics over steps, where the best weights were, and what a baseline gets."""
+"""Learning curves: losses and metrics over steps, the step of the best weights, the result of a baseline."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def learning_figure(
     """The loss of training and validation over steps, and beside it each of ``metrics`` on validation.
 
     Args:
-        rows: what a run's ``metrics.jsonl`` holds: ``step`` and, where they were measured then, ``train/loss``,
-            ``val/loss`` and ``val/NAME`` for each of ``metrics``.
-        metrics: names; one that was never measured has no drawing, and ``loss`` stands with training's.
-        best_step: where the best weights were; marked.
+        rows: of a run's ``metrics.jsonl``: ``step`` and, if measured at that step, ``train/loss``, ``val/loss`` and
+            ``val/NAME`` for each of ``metrics``.
+        metrics: names. ``loss`` is drawn with the training loss; a metric that was never measured is skipped.
+        best_step: the step of the best weights, which is marked.
         floor: a line in the drawing of the last of ``metrics``.
     """
     from matplotlib.figure import Figure
@@ -69,7 +69,7 @@ def learning_figure(
 
 
 def curve(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
-    """``(N,)`` steps and ``(N,)`` values of one number; what is no number is left out."""
+    """``(N,)`` steps and ``(N,)`` values of one metric; rows without it are skipped."""
     found = [(row["step"], row[name]) for row in rows if isinstance(row.get(name), int | float)]
     steps, values = np.array(found, np.float64).reshape(-1, 2).T
     return steps, values

@@ -80,6 +80,12 @@ def test_texts_and_labels_are_shown_as_they_are(run_dir):
     assert any(line.replace("│", " ").split()[:1] in (["[pos]"], ["[neg]"]) for line in answer.stdout.splitlines())
 
 
+def test_numbers_that_json_does_not_have_are_null(run_dir, monkeypatch):
+    monkeypatch.setattr("seqlab.run.Run.evaluate", lambda *_: {"loss": math.nan, "accuracy": np.float32(0.5)})
+    answer = CliRunner().invoke(app, ["evaluate", str(run_dir), "--json"])
+    assert answer.stdout == '{"loss": null, "accuracy": 0.5}\n'
+
+
 def test_a_result_is_shown_as_it_is(capsys):
     numbers = dict.fromkeys(("train_seconds", "tokens_per_second", "padding", "val_seconds", "test_seconds"), 1.0)
     summary = {
