@@ -1,6 +1,6 @@
 """What all tests share: one thread a worker, one cache for the session, fewer random examples unless asked for more.
 
-python -m pytest                                    one worker a core; a path runs in this process
+python -m pytest                                    one worker a core; a named file runs in this process
 python -m pytest -n 0 tests/unit                    in this process
 python -m pytest --hypothesis-profile=thorough      every random example that a test asks for, not a share of them
 python -m pytest -m slow                            long proofs, left out by default
@@ -37,8 +37,8 @@ settings.register_profile("thorough", settings.get_profile("default"))
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Run what is named on the command line in this process: workers take longer to start than most files to run."""
-    return 0 if any(Path(word.partition("::")[0]).exists() for word in config.invocation_params.args) else None
+    """Run files named on the command line in this process: workers take longer to start than most files to run."""
+    return 0 if any(Path(word.partition("::")[0]).is_file() for word in config.invocation_params.args) else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -298,7 +298,7 @@ NOISE = [{"recurrent_dropout": 0.5}, {"state_dropout": 0.5}, {"zoneout": 0.3}, {
 
 @pytest.mark.parametrize("noise", NOISE, ids=lambda noise: "-".join(noise))
 @pytest.mark.parametrize("train", [True, False], ids=["train", "eval"])
-@pytest.mark.parametrize("cell", ["lstm", "mut1"])
+@pytest.mark.parametrize("cell", ["lstm", pytest.param("mut1", marks=pytest.mark.slow)])
 def test_noise_is_the_same_for_the_same_seed(cell, noise, train):
     found = []
     for backend in ("reference", "compiled"):

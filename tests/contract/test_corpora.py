@@ -48,8 +48,19 @@ def assert_usable(run_dir: Path) -> None:
     assert len(run.generate("sea", length=4, seed=1)) >= 3
 
 
-@pytest.mark.parametrize("sampling", ["random", "sequential"])
-@pytest.mark.parametrize("model", [model for model in MODELS if model not in AHEAD | {"lstm_ngrams"}])
+CAUSAL = [model for model in MODELS if model not in AHEAD | {"lstm_ngrams"}]
+CARRIED = ("lstm", "gru", "rnn", "deep_lstm", "tcn", "mut1", "qrnn")
+"""Models of each kind that carry their state from window to window; the others differ in the cell alone."""
+
+
+@pytest.mark.parametrize(
+    ("model", "sampling"),
+    [
+        pytest.param(model, kind, marks=[pytest.mark.slow] if kind == "sequential" and model not in CARRIED else [])
+        for model in CAUSAL
+        for kind in ("random", "sequential")
+    ],
+)
 def test_every_causal_model_learns_and_its_folder_writes(model, sampling, text, tmp_path):
     train(shrunk(text, tmp_path / "run", f"model={model}", f"data.sampling={sampling}"))
     assert_usable(tmp_path / "run")

@@ -228,11 +228,11 @@ def test_a_run_that_writes_no_text_says_so_and_one_that_labels_none_too(home, fo
 def test_a_mistake_is_status_2_and_a_text_is_shown_in_any_encoding(folder):
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", "from seqlab.cli import main; main()", "generate", str(folder)]
-    wrong = subprocess.run([*command, "--prompt", ""], env=environment, capture_output=True, text=True, timeout=60)
+    wrong = subprocess.run([*command, "--prompt", ""], env=environment, capture_output=True, text=True, timeout=300)
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert wrong.stderr == "error: The prompt has no token to go on from: give it some text.\n"
     right = subprocess.run(
-        [*command, "--prompt", "é", "--length", "5"], env=environment, capture_output=True, text=True, timeout=60,
+        [*command, "--prompt", "é", "--length", "5"], env=environment, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert right.returncode == 0, right.stderr
     assert right.stdout.startswith("?")

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from seqlab.nn import reference
-from seqlab.nn.compiler import NoCompiler, Unsupported, compile_cell, has_bf16
+from seqlab.nn.compiler import NoCompiler, Unsupported, compile_cell, has_bf16, toolchain
 from seqlab.nn.compiler.toolchain import build
 from seqlab.types import InputError
 
@@ -25,7 +25,24 @@ def compiler_missing() -> str:
     return ""
 
 
-pytestmark = pytest.mark.skipif(bool(compiler_missing()), reason=f"no compiled cells: {compiler_missing()}")
+pytestmark = [
+    pytest.mark.skipif(bool(compiler_missing()), reason=f"no compiled cells: {compiler_missing()}"),
+    pytest.mark.optimised,
+]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick_builds(request):
+    """Build with -O1, in half the time: the source is written so that no optimiser decides about a bit of a result.
+
+    Built as for users, with -O3, under ``-m optimised --hypothesis-profile=thorough``; and in the tests of backends.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if request.config.getoption("--hypothesis-profile") != "thorough":
+            quick = tuple("-O1" if flag == "-O3" else flag for flag in toolchain.FLAGS)
+            assert quick != toolchain.FLAGS
+            patch.setattr(toolchain, "FLAGS", quick)
+        yield
 
 
 class Cell(nn.Module):
@@ -289,7 +306,7 @@ def test_masks(fresh):
 
 
 @pytest.mark.skipif(not has_bf16(), reason="no bfloat16 products here")
-@pytest.mark.parametrize("kind", [LSTM, GRU, Mutant])
+@pytest.mark.parametrize("kind", [LSTM, *(pytest.param(kind, marks=pytest.mark.slow) for kind in (GRU, Mutant))])
 def test_bf16_products(kind):
     torch.manual_seed(0)
     for reverse in (False, True):
