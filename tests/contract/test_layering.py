@@ -82,3 +82,19 @@ def test_no_constructor_swallows_a_typo_and_nothing_is_unpickled(path):
                 assert not any(k.arg == "allow_pickle" and ast.unparse(k.value) == "True" for k in node.keywords)
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
             assert any(k.arg == "weights_only" and ast.unparse(k.value) == "True" for k in node.keywords)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_nothing_is_markup_and_what_is_printed_as_json_is_strict(path):
+    """Tables are ``terminal.PlainTable``, JSON on standard output is ``terminal.json_text``, bars read no markup."""
+    if room_of(path) == "terminal":
+        return
+    assert "rich.table.Table" not in imports_of(path)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        if called == "TextColumn":
+            assert any(k.arg == "markup" and ast.unparse(k.value) == "False" for k in node.keywords), node.lineno
+        if called == "print":
+            assert not any("json.dumps" in ast.unparse(argument) for argument in node.args), node.lineno
