@@ -162,6 +162,8 @@ def _check_reading(data: Config) -> None:
         if not schema.accepts(data["shared"], bool):
             raise InputError(f"data.shared must be true or false, not {data['shared']!r}.")
         return
+    if not schema.accepts(data.get("group_texts", False), bool):
+        raise InputError(f"data.group_texts must be true or false, not {data['group_texts']!r}.")
     schema.check("data", BucketLoader, only(data, BATCHING), ("split", "pad_id", "seed", "shuffle"))
     if not schema.accepts(data["eval_max_length"], int | None):
         raise InputError(f"data.eval_max_length must be a whole number or null, not {data['eval_max_length']!r}.")

@@ -112,6 +112,7 @@ def _read(config: Config, pipeline: TextPipeline) -> LabelledText:
         val_fraction=config["data"]["val_fraction"],
         seed=config["seed"],
         cache_dir=cache_dir(),
+        group_texts=config["data"].get("group_texts", False),  # runs of earlier versions held rows out
     )
 
 

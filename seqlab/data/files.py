@@ -164,15 +164,19 @@ def read_lines(path: Path, encoding: str = "utf-8") -> list[str]:
 
 
 def sample_of(path: Path, encoding: str = "utf-8", size: int = 1 << 18) -> str:
-    """About the first ``size`` characters of a file, up to the last line end among them: what ``detect`` looks at.
+    """The first lines of a file, of about ``size`` characters together: what ``detect`` looks at.
 
     Raises:
         InputError: as ``lines_of``, but for what holds nothing.
     """
+    found: list[str] = []
     with readable(path, encoding), open_text(path, encoding) as file:
-        text = file.read(size)
-    text = text.removeprefix("\ufeff")
-    return text[: text.rfind("\n") + 1] or text if len(text) >= size - 1 else text
+        for line in bounded_lines(file, path):
+            found.append(line)
+            size -= len(line)
+            if size <= 0:
+                break
+    return "".join(found).removeprefix("\ufeff")
 
 
 def csv_rows(
