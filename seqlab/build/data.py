@@ -27,6 +27,7 @@ from seqlab.build.keys import (
     only,
     source,
 )
+from seqlab.build.said import remarks
 from seqlab.data.arrays import ArrayData, ArrayLoader, load_generated
 from seqlab.data.batching import BucketLoader
 from seqlab.data.corpus import Corpus, load_corpus
@@ -36,7 +37,6 @@ from seqlab.data.pair_batching import PairLoader
 from seqlab.data.parallel import ParallelText, load_pairs
 from seqlab.data.scaling import Scaling
 from seqlab.data.synthetic import Part
-from seqlab.data.unknown import much_unknown
 from seqlab.data.windows import ChainLoader, LaneLoader, WindowLoader
 from seqlab.paths import cache_dir
 from seqlab.tasks.forecast_errors import ForecastErrors, blocks
@@ -91,23 +91,9 @@ def build_data(config: Config) -> Data:
             f"data={data.name} is a {data.spec.task} dataset and task={config['task']['name']} does not fit it: "
             "leave task= away, the dataset brings its own."
         )
-    if sentence := _unknown(data):
+    for sentence in filter(None, remarks(config, data)):
         log.warning(sentence)
     return data
-
-
-def _unknown(data: Data) -> str:
-    """A sentence where much of what is measured is unknown; empty where it is not."""
-    if isinstance(data, LabelledText):
-        parts = {"validation": data.val.tokens.values, "test": data.test.tokens.values}
-        return much_unknown(data.name, parts, data.pipeline)
-    if isinstance(data, ParallelText):
-        parts = {"validation": data.val.sources.values, "test": data.test.sources.values}
-        return much_unknown(data.name, parts, data.pipeline.source)
-    if isinstance(data, Corpus):
-        parts = {"validation": data.val.ids} | ({} if data.test is None else {"test": data.test.ids})
-        return much_unknown(data.name, parts, data.pipeline)
-    return ""
 
 
 def build_forecast(config: Config, scaling: Mapping[str, Any] | None = None) -> ForecastData:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -11,8 +10,6 @@ import numpy as np
 import torch
 
 from seqlab.types import Batch, InputError, Split
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -191,12 +188,6 @@ class BucketLoader:
             self._lengths, self._widths, batch_size, max_batch_tokens, seed, shuffle, drop_last, pool
         )
         self._check(len(split))
-        cut = 0 if max_length is None else int((full > max_length).sum())
-        if cut and shuffle:
-            log.info(
-                "%s of %s texts are longer than data.max_length=%d tokens: only their %s %d tokens are read",
-                f"{cut:,}", f"{len(split):,}", max_length, "last" if truncate == "tail" else "first", max_length,
-            )  # fmt: skip
         self._plan = self._lay_out(0)
         self._num_batches = len(self._plan.widths)
 

@@ -113,7 +113,9 @@ def readable(path: Path, encoding: str = "utf-8") -> Iterator[None]:
     except (EOFError, zlib.error) as error:
         raise InputError(f"{shorten(path)} is damaged or incomplete ({error}): get it again.") from error
     except OSError as error:
-        raise InputError(f"cannot read {shorten(path)} ({error.strerror or error}).") from error
+        raise InputError(
+            f"cannot read {shorten(path.absolute(), 200)} ({error.strerror or shorten(error)})."
+        ) from error
 
 
 def bounded_lines(file: TextIO, path: object) -> Iterator[str]:
