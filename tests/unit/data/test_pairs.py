@@ -123,7 +123,7 @@ def test_the_digest_follows_contents_and_options(tmp_path):
         (b"a\tb\n", {"target_column": 3}, "no column 3: line 1 has 2 columns; set"),
         (b"a\tb\nc\xff\td\n", {}, "line 2 is not utf-8 text .*: set data.encoding"),
         (b"", {}, "holds no text"),
-        (b" \n\n", {}, "holds no text"),
+        (b" \n\n", {}, "line 1 is empty: delete it"),
         (b"a\tb\na\tc\n", {}, "has one source alone, so none can be held out .* or set test_path"),
     ],
 )
