@@ -78,15 +78,23 @@ def detect(
         delimiter, note = _delimiter(sample, usual, quoted)
         notes += [note] if note else []
     rows = _rows(sample, delimiter, quoted)
-    spaced = quoted and any(cell[:1] == " " and cell.lstrip(" ")[:1] == '"' for row in rows for cell in row)
-    if spaced:
-        rows = _rows(sample, delimiter, quoted, spaced)
+    spaced = False
+    if quoted and any(is_spaced(cell) for row in rows for cell in row):
+        without = _rows(sample, delimiter, quoted, spaced=True)
+        # Where a cell goes on behind its second mark, the marks are the text's own.
+        spaced = bool(without) and len({len(row) for row in without}) == 1
+        rows = without if spaced else rows
     if decimal is None:
         decimal, note = _decimal(rows, delimiter)
         notes += [note] if note else []
     elif decimal == delimiter and not quoted:
         raise InputError(f"data.delimiter and data.decimal are both {decimal!r}: set one of them to another.")
     return Dialect(delimiter, decimal, header, spaced, header and _headless(rows), tuple(notes))
+
+
+def is_spaced(cell: str) -> bool:
+    """Whether a cell, as it is read without regard to spaces, has its first quotation mark behind one."""
+    return cell[:1] == " " and cell.lstrip(" ")[:1] == '"'
 
 
 def checked_delimiter(delimiter: str) -> str:
@@ -124,13 +132,16 @@ def _rows(sample: str, delimiter: str, quoted: bool, spaced: bool = False) -> li
             delimiter=delimiter,
             quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
             skipinitialspace=spaced,
+            strict=spaced,
         ):
             if any(cell.strip() for cell in row):
                 rows.append(row)
             if len(rows) > _ROWS:
                 break
-    except csv.Error:
-        pass  # who reads the file says so, with its line
+    except csv.Error as error:
+        if spaced and "unexpected end" not in str(error):
+            return []
+        # Otherwise who reads the file says so, with its line.
     finally:
         csv.field_size_limit(usual)
     return rows[:-1] if len(rows) > 3 else rows

@@ -110,10 +110,10 @@ def crossings_said(found: Mapping[str, int], what: str = "texts") -> str:
     """What ``crossings`` found, in words; empty where that is nothing."""
     said = []
     for pair, count in found.items():
-        verb = "is" if count == 1 else "are"
+        some = f"{count:,} different {what}" if count > 1 else f"1 {what.removesuffix('s')}"
         if pair == "labels":
-            said.append(f"{count:,} different {what} {'has' if count == 1 else 'have'} more than one label")
+            said.append(f"{some} {'have' if count > 1 else 'has'} more than one label")
             continue
         one, other = (_NAMES.get(part, part) for part in pair.split("/"))
-        said.append(f"{count:,} different {what} of the {other} part {verb} in the {one} part too")
+        said.append(f"{some} of the {other} part {'are' if count > 1 else 'is'} in the {one} part too")
     return "; ".join(said)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from seqlab.data.classfolder import class_rows
-from seqlab.data.dialect import detect
+from seqlab.data.dialect import detect, is_spaced
 from seqlab.data.files import (
     LONGEST_LINE,
     bounded_lines,
@@ -157,7 +157,7 @@ class TextRows:
                         f"{shorten(path)}, line {number}: {len(row)} fields where the first line has {width}: enclose "
                         "fields that hold the delimiter in quotation marks, or set data.delimiter."
                     )
-                if self.quoted and any(cell[:1] == " " and cell.lstrip(" ")[:1] == '"' for cell in row):
+                if self.quoted and any(is_spaced(cell) and cell.rstrip()[-1] == '"' for cell in row):
                     raise InputError(
                         f"{shorten(path)}, line {number}: a quotation mark stands behind a space: remove the space, or "
                         "set data.quoted=false where quotation marks are plain characters."

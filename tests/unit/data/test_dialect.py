@@ -57,7 +57,10 @@ def test_a_line_that_looks_like_data_is_a_hint_alone():
 
 def test_quotation_marks_behind_a_space():
     assert detect('text,label\na, "b"\n').spaced
+    assert detect('text,label\nq, "a, b"\n').spaced
     assert not detect('text,label\na, b\n"c d",e\n').spaced
+    assert not detect('text,label\n "so" she said,e\n').spaced
+    assert not detect('text,label\na, "b"\n', quoted=False).spaced
 
 
 @pytest.mark.parametrize(
