@@ -104,9 +104,7 @@ def predict(
         name = column if isinstance(column, str) else "text"
         texts = read_stdin_lines(sys.stdin, null=null, jsonl=jsonl, text_column=name)
     elif null or jsonl:
-        raise InputError(
-            f"{'--null' if null else '--jsonl'} is for texts on standard input: remove it, or give - as text."
-        )
+        raise InputError(f"{'--null' if null else '--jsonl'} is for standard input: remove it, or give - as the text.")
     if not texts:
         verb = "translate" if task == "translation" else "label"
         raise InputError(f"There is no text to {verb}: give texts as arguments, or - and one text a line.")

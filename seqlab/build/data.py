@@ -16,6 +16,7 @@ from seqlab.baselines.peaks import floor as peak_floor
 from seqlab.baselines.series import Forecaster, History, forecasters
 from seqlab.baselines.text import floor as text_floor
 from seqlab.baselines.translation import floor as translation_floor
+from seqlab.build import said
 from seqlab.build.keys import (
     BATCHING,
     WINDOWS,
@@ -27,7 +28,6 @@ from seqlab.build.keys import (
     only,
     source,
 )
-from seqlab.build.said import remarks
 from seqlab.data.arrays import ArrayData, ArrayLoader, load_generated
 from seqlab.data.batching import BucketLoader
 from seqlab.data.corpus import Corpus, load_corpus
@@ -91,7 +91,9 @@ def build_data(config: Config) -> Data:
             f"data={data.name} is a {data.spec.task} dataset and task={config['task']['name']} does not fit it: "
             "leave task= away, the dataset brings its own."
         )
-    for sentence in filter(None, remarks(config, data)):
+    for sentence in said.cut(config["data"], data):
+        log.info(sentence)
+    if sentence := said.unknown(data):
         log.warning(sentence)
     return data
 

@@ -62,7 +62,7 @@ def detect(
     Args:
         sample: whole lines from the start of the file, without a byte-order mark.
         usual: the delimiter that the file's name promises; it is kept wherever it fits.
-        delimiter: ``data.delimiter``: one character, or ``tab``; None detects it.
+        delimiter: ``data.delimiter``: one character, or a name of ``checked_delimiter``; None detects it.
         decimal: ``data.decimal``: ``.`` or ``,``; None detects it.
         header: ``data.header``.
         quoted: whether quotation marks enclose cells.
@@ -106,7 +106,7 @@ def checked_delimiter(delimiter: str) -> str:
     found = _ESCAPES.get(delimiter, delimiter)
     if len(found) != 1 or found in '"\r\n\0\ufeff':
         raise InputError(
-            f"data.delimiter must be one character, such as ';', or the word tab, not {shorten(delimiter, 20)!r}."
+            f"data.delimiter must be one character, or comma, semicolon, tab or pipe, not {shorten(delimiter, 20)!r}."
         )
     return found
 

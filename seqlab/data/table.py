@@ -36,7 +36,8 @@ class Table:
         test_fraction: between 0 and 1; unused with ``test_path``.
         encoding: of all files.
         quoted: whether quotation marks enclose fields; false where they are plain characters, as in some TSV files.
-        delimiter: what separates the cells of a CSV, one character or ``tab``; None detects it.
+        delimiter: what separates the cells of a CSV, one character, or comma, semicolon, tab
+            or pipe; None detects it.
         header: whether the first row of a CSV or of a sheet holds names.
         missing: what to do with rows without a label or text: ``refuse`` them (an empty text is accepted), or ``drop``
             them.
