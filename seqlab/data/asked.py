@@ -60,7 +60,9 @@ def read_stdin_lines(
     if null:
         texts = _without_mark(stream.read()).split("\0")
         return texts if texts[-1].strip("\n") else texts[:-1]
-    lines = [line.removesuffix("\n").removesuffix("\r") for line in bounded_lines(stream, "standard input")]
+    lines = [
+        line.removesuffix("\n").removesuffix("\r") for line in bounded_lines(stream, "standard input", escaped=True)
+    ]
     if lines:
         lines[0] = _without_mark(lines[0])
     if not jsonl:

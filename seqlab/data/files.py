@@ -38,6 +38,11 @@ class _Unpacked(io.RawIOBase):
         self._most = min(max(_FREE, _RATIO * path.stat().st_size), _MOST_UNPACKED)
         self._file = gzip.GzipFile(path, "rb")
         self._done = 0
+        if _stated(path) > self._most:  # or it is damaged: unpacking alone takes a second, and tells
+            while self.readinto(bytearray(1 << 20)):
+                pass
+            self._file.seek(0)
+            self._done = 0
 
     def readable(self) -> bool:
         return True
@@ -56,6 +61,15 @@ class _Unpacked(io.RawIOBase):
     def close(self) -> None:
         self._file.close()
         super().close()
+
+
+def _stated(path: Path) -> int:
+    """The last four bytes of a ``.gz`` file: how many bytes it unpacks to, modulo 4 GiB."""
+    with open(path, "rb") as file:
+        if file.read(2) != b"\x1f\x8b":
+            return 0
+        file.seek(max(0, path.stat().st_size - 4))
+        return int.from_bytes(file.read(4), "little")
 
 
 def is_packed(path: Path) -> bool:
@@ -118,12 +132,17 @@ def readable(path: Path, encoding: str = "utf-8") -> Iterator[None]:
         ) from error
 
 
-def bounded_lines(file: TextIO, path: object) -> Iterator[str]:
+def bounded_lines(file: TextIO, path: object, *, escaped: bool = False) -> Iterator[str]:
     """The lines of an open file with their ends, none of which may be longer than ``LONGEST_LINE``.
+
+    Args:
+        file: open as text.
+        path: what messages call it.
+        escaped: whether lone surrogates may stand for bytes that are no text, as on standard input.
 
     Raises:
         InputError: a line that is longer.
-        UnicodeDecodeError: bytes of another encoding; ``readable`` says in which line.
+        UnicodeError: bytes of another encoding, or half a surrogate pair; ``readable`` says in which line.
     """
     number = 0
     while True:
@@ -139,6 +158,8 @@ def bounded_lines(file: TextIO, path: object) -> Iterator[str]:
             raise InputError(
                 f"{shorten(path)}, line {number:,} is longer than {LONGEST_LINE:,} characters: break it into lines."
             )
+        if not (escaped or line.isascii()):
+            line.encode()  # a few codecs give half a surrogate pair, which is no text
         yield line
 
 

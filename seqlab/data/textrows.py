@@ -193,7 +193,7 @@ class TextRows:
     def _objects(self, path: Path, labelled: bool) -> Iterator[tuple[str, str, str]]:
         """Of a list of objects; the whole file is held."""
         with readable(path, self.encoding), open_text(path, self.encoding) as file:
-            text = file.read().removeprefix("\ufeff")
+            text = "".join(bounded_lines(file, path)).removeprefix("\ufeff")
         rows = parse_json(text, shorten(path))
         if not isinstance(rows, list):
             raise InputError(

@@ -26,6 +26,7 @@ def test_a_packed_file_that_unpacks_to_far_more_is_refused_on_the_way(tmp_path, 
     path.write_bytes(gzip.compress(b"a\tb\n" * 250_000))
     assert len(read_lines(path)) == 250_000  # as small as this it may be packed as well as it likes
     monkeypatch.setattr(files, "_FREE", 1 << 16)
+    path.write_bytes(path.read_bytes()[:-4] + bytes(4))  # it states another size
     found = []
     with pytest.raises(InputError, match=r"a\.tsv\.gz unpacks to more than .* MB, 50 times .*gunzip"):
         found.extend(lines_of(path))
@@ -91,3 +92,22 @@ def test_a_sample_ends_with_a_whole_line(tmp_path):
     assert sample_of(path).count("\n") == 101
     path.write_text("a,b")
     assert sample_of(path) == "a,b"
+
+
+def test_a_packed_file_that_states_its_size_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_FREE", 1 << 16)
+    path = tmp_path / "a.tsv.gz"
+    path.write_bytes(gzip.compress(b"a\tb\n" * 250_000))
+    with pytest.raises(InputError, match="unpacks to more than"):
+        open_text(path)
+    for content in (b"", b"x", b"\x1f\x8b\x08"):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"damaged or incomplete|holds no text|cannot read"):
+            read_lines(path)
+
+
+def test_half_a_surrogate_pair_is_no_text_in_any_encoding(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("one \\ud800 two", encoding="ascii")
+    with pytest.raises(InputError, match=r"is not raw_unicode_escape text \(surrogates not allowed\)"):
+        read_lines(path, "raw_unicode_escape")
