@@ -52,7 +52,9 @@ def decoded(path: Path, encoding: str) -> Iterator[str]:
         except UnicodeError as error:
             where = f", byte {position + error.start:,}" if isinstance(error, UnicodeDecodeError) else ""
             reason = error.reason if isinstance(error, UnicodeDecodeError) else error
-            raise InputError(f"{shorten(path)}{where} is not {encoding} text ({reason}): {_advice(path)}.") from error
+            raise InputError(
+                f"{shorten(path)}{where} is not {encoding} text ({shorten(' '.join(str(reason).split()))}): {_advice(path)}."
+            ) from error
 
 
 def _advice(path: Path) -> str:

@@ -121,7 +121,7 @@ def readable(path: Path, encoding: str = "utf-8") -> Iterator[None]:
         reason = getattr(error, "reason", error)
         place = f", line {line:,}" if (line := getattr(error, "line", 0)) else ""
         raise InputError(
-            f"{shorten(path)}{place} is not {encoding} text ({reason}): set data.encoding to what it was written in, "
+            f"{shorten(path)}{place} is not {encoding} text ({shorten(' '.join(str(reason).split()))}): set data.encoding to what it was written in, "
             "for example latin-1 or cp1252."
         ) from error
     except (EOFError, zlib.error) as error:
