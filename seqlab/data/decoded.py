@@ -6,7 +6,7 @@ import codecs
 from collections.abc import Iterator
 from pathlib import Path
 
-from seqlab.data.files import check_encoding, open_bytes, readable
+from seqlab.data.files import check_encoding, one_line, open_bytes, readable
 from seqlab.errors import InputError, shorten
 
 CHUNK = 1 << 20
@@ -51,10 +51,8 @@ def decoded(path: Path, encoding: str) -> Iterator[str]:
                         return
         except UnicodeError as error:
             where = f", byte {position + error.start:,}" if isinstance(error, UnicodeDecodeError) else ""
-            reason = error.reason if isinstance(error, UnicodeDecodeError) else error
-            raise InputError(
-                f"{shorten(path)}{where} is not {encoding} text ({shorten(' '.join(str(reason).split()))}): {_advice(path)}."
-            ) from error
+            reason = one_line(getattr(error, "reason", error))
+            raise InputError(f"{shorten(path)}{where} is not {encoding} text ({reason}): {_advice(path)}.") from error
 
 
 def _advice(path: Path) -> str:

@@ -72,6 +72,11 @@ def _stated(path: Path) -> int:
         return int.from_bytes(file.read(4), "little")
 
 
+def one_line(reason: object) -> str:
+    """What a library says of an error, in one short line."""
+    return shorten(" ".join(str(reason).split()))
+
+
 def is_packed(path: Path) -> bool:
     """Whether the name ends in ``.gz``."""
     return path.suffix.lower() == ".gz"
@@ -118,10 +123,10 @@ def readable(path: Path, encoding: str = "utf-8") -> Iterator[None]:
     try:
         yield
     except UnicodeError as error:
-        reason = getattr(error, "reason", error)
+        reason = one_line(getattr(error, "reason", error))
         place = f", line {line:,}" if (line := getattr(error, "line", 0)) else ""
         raise InputError(
-            f"{shorten(path)}{place} is not {encoding} text ({shorten(' '.join(str(reason).split()))}): set data.encoding to what it was written in, "
+            f"{shorten(path)}{place} is not {encoding} text ({reason}): set data.encoding to what it was written in, "
             "for example latin-1 or cp1252."
         ) from error
     except (EOFError, zlib.error) as error:
