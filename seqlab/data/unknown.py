@@ -36,7 +36,8 @@ def much_unknown_texts(texts: Sequence[str], pipeline: TextPipeline) -> str:
     if not rows:
         return ""
     whose = f"text {rows[0] + 1}" if len(texts) > 1 else "the text"
-    more = f", and more than {MUCH:.0%} of {len(rows) - 1:,} other texts".replace("%", " %") if len(rows) > 1 else ""
+    others = f"{len(rows) - 1:,} other text{'s' * (len(rows) > 2)}"
+    more = f", and more than {MUCH:.0%} of {others}".replace("%", " %") if len(rows) > 1 else ""
     share = f"{shares[rows[0]]:.0%}".replace("%", " %")
     return f"{share} of the tokens of {whose} are unknown to the model{more}{_advice(pipeline, ': train with ')}"
 

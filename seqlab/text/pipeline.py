@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import count, repeat
 from operator import itemgetter
 from typing import Any, Literal, Protocol
@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from seqlab.text.pieces import character_table, code_points, count_characters
-from seqlab.text.tokenizer import named_tokenizer, source_digest
+from seqlab.text.tokenizer import named_tokenizer, source_digest, torchtext_tokenizer
 from seqlab.types import InputError, Ragged
 
 SPECIALS = ("<unk>", "<pad>")
@@ -106,7 +106,7 @@ class WordPipeline:
         self.tokens: list[str] = []
         self._tokenize = named_tokenizer(tokenizer)
         if library == "torchtext":
-            self._torchtext_tokenize = _import_torchtext_tokenizer(tokenizer, self._tokenize)
+            self._torchtext_tokenize = torchtext_tokenizer(tokenizer, self._tokenize)
 
     def fit_encode(self, texts: Iterable[str]) -> Ragged:
         """Learn the vocabulary from these texts and encode them.
@@ -309,19 +309,3 @@ def _ragged_arrays(rows: Iterable[np.ndarray]) -> Ragged:
         values.frombytes(row.view(np.uint8).data)
         offsets.append(len(values))
     return Ragged(np.frombuffer(values, dtype=np.int32), np.frombuffer(offsets, dtype=np.int64))
-
-
-def _import_torchtext_tokenizer(name: str, tokenize: Callable[[str], list[str]]) -> Callable[[str], list[str]]:
-    """The real torchtext's tokenizer of that name; what torchtext does not know is handed to it as a callable."""
-    try:
-        import torchtext
-
-        torchtext.disable_torchtext_deprecation_warning()
-        from torchtext.data.utils import get_tokenizer as torchtext_get_tokenizer
-    except (ImportError, OSError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(
-            f"torchtext cannot be imported ({reason}): its last release works beside torch 2.3 alone, so install it "
-            "with `pip install 'seqlab[torchtext]'` in an environment of its own, or choose another tokenizer."
-        ) from error
-    return torchtext_get_tokenizer(tokenize if name in ("char", "whitespace") or "." in name else name)

@@ -29,7 +29,7 @@ def test_a_script_without_spaces_is_recognised():
 def test_texts_to_predict_are_named():
     pipeline = fitted("the cat sat on the mat")
     assert much_unknown_texts(["the cat", "a dog sat", "", "le chien"], pipeline) == (
-        "67 % of the tokens of text 2 are unknown to the model, and more than 20 % of 1 other texts: train with "
+        "67 % of the tokens of text 2 are unknown to the model, and more than 20 % of 1 other text: train with "
         "data/tokenizer=bpe or char"
     )
     assert much_unknown_texts(["the cat sat on a mat"], pipeline) == ""
