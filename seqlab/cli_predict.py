@@ -63,6 +63,10 @@ def predict(
         Path | None,
         typer.Option(help="Of translations: draw where the model looked in the first 6 (.png, .svg)."),
     ] = None,
+    null: Annotated[bool, typer.Option("--null", help="Texts on standard input end with a zero byte.")] = False,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="Each line of standard input is a JSON string, or an object with a text.")
+    ] = False,
     device: Device = "auto",
     trust: Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
@@ -71,6 +75,7 @@ def predict(
 
     `seqlab predict RUN "some text"`, `seqlab predict RUN < lines.txt`, `seqlab predict RUN --horizon 24 --csv out.csv`
     """
+    from seqlab.data.asked import read_stdin_lines
     from seqlab.run import Run
 
     opened = Run(run, device, trust)
@@ -94,7 +99,11 @@ def predict(
         _forecast(opened.forecast(horizon, path, plans), run, csv, plot, as_json)
         return
     if texts == ["-"] or (not texts and not sys.stdin.isatty()):
-        texts = [line.rstrip("\n") for line in sys.stdin]
+        column = opened.config["data"].get("text_column")
+        name = column if isinstance(column, str) else "text"
+        texts = read_stdin_lines(sys.stdin, null=null, jsonl=jsonl, text_column=name)
+    elif null or jsonl:
+        raise InputError(f"{'--null' if null else '--jsonl'} is for standard input: remove it, or give - as the text.")
     if not texts:
         verb = "translate" if task == "translation" else "label"
         raise InputError(f"There is no text to {verb}: give texts as arguments, or - and one text a line.")
@@ -105,6 +114,8 @@ def predict(
         _translate(opened, texts, _search(opened, sample, wanted), attention, as_json)
         return
     answers = opened.predict(texts)
+    if sentence := opened.much_unknown(texts):
+        print(f"warning: {sentence}.", file=sys.stderr)
     if as_json:
         for answer in answers:
             print(json_text(answer))

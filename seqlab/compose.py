@@ -25,6 +25,12 @@ CONFIGS = _ROOM / "configs" if (_ROOM / "configs").is_dir() else _ROOM.parent / 
 GROUPS = ("data", "data/tokenizer", "task", "model", "optim", "schedule", "trainer", "experiment", "sweep")
 CONTINUABLE = ("resume", "test", "floor", "trainer.max_", "trainer.patience", "runtime.")
 """What may differ when a run is continued; anything else would make it another run."""
+TOKENIZING = {
+    "data.lowercase": "char, whitespace and bpe (basic_english always folds capitals)",
+    "data.max_tokens": "basic_english and whitespace",
+    "data.subwords": "bpe",
+}
+"""Options that some tokenizers alone read, and which those are."""
 
 
 def composed(*overrides: str) -> dict[str, Any]:
@@ -54,6 +60,7 @@ def settled(config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         InputError: a value that must be given was not; there is no such run, or another one is asked for.
     """
+    _check_effect(config, overrides)
     found = _anchored(plain(config))
     if found["resume"] is None:
         return found
@@ -64,9 +71,26 @@ def _anchored(node: Mapping[str, Any]) -> dict[str, Any]:
     """Paths of data made absolute: a run folder is then of use from anywhere, not from this folder alone."""
     data, embedding = dict(node["data"]), dict(node["model"]["embedding"])
     for part, key in [*((data, key) for key in data), (embedding, "vectors")]:
-        if isinstance(part[key], str) and (key in ("root", "path", "vectors") or key.endswith("_path")):
-            part[key] = os.path.abspath(os.path.expanduser(part[key]))
+        if key in ("root", "path", "vectors") or key.endswith("_path"):
+            if isinstance(part[key], str):
+                part[key] = os.path.abspath(os.path.expanduser(part[key]))
+            elif isinstance(part[key], list) and all(isinstance(path, str) for path in part[key]):
+                part[key] = [os.path.abspath(os.path.expanduser(path)) for path in part[key]]
     return {**node, "data": data, "model": {**node["model"], "embedding": embedding}}
+
+
+def _check_effect(config: DictConfig, overrides: Sequence[str]) -> None:
+    """Refuse options of a tokenizer that the chosen one does not read: nothing refers to them."""
+    asked = {_named(override) for override in overrides}
+    for key, whose in TOKENIZING.items():
+        if key in asked and OmegaConf.select(config, "data.tokenizer") is not None:
+            node = OmegaConf.to_yaml(config.data.tokenizer, resolve=False)
+            if key not in node:
+                chosen = str(config.data.tokenizer.get("tokenizer", "bpe"))
+                raise InputError(
+                    f"{key} has no effect with data/tokenizer={chosen}: it is for data/tokenizer={whose}; remove it, "
+                    "or choose one of these."
+                )
 
 
 def _compose(overrides: Sequence[str]) -> DictConfig:

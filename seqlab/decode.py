@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from seqlab.text.pipeline import TextPipeline, WordPipeline
-from seqlab.text.tokenizer import named_tokenizer
 from seqlab.types import InputError
 
 _CPU = torch.device("cpu")
@@ -288,7 +287,7 @@ def unknown(pipeline: TextPipeline, text: str) -> str:
     """A sentence that names the tokens of ``text`` that ``pipeline`` does not know; empty where it knows them all."""
     if not isinstance(pipeline, WordPipeline):
         return ""
-    tokens = named_tokenizer(pipeline.tokenizer)(text)
+    tokens = pipeline.split(text)
     ids = pipeline.encode([text])[0].tolist()
     found = list(dict.fromkeys(repr(token) for token, id in zip(tokens, ids, strict=True) if id == pipeline.unk_id))
     more = f" and {len(found) - _NAMED} others" if len(found) > _NAMED else ""

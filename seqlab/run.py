@@ -13,6 +13,7 @@ import torch
 
 from seqlab import build
 from seqlab.data.forecast import ForecastData
+from seqlab.data.unknown import much_unknown_texts
 from seqlab.decode import Sampling, Writer, unknown
 from seqlab.engine import checkpoint
 from seqlab.engine.evaluate import evaluate
@@ -218,6 +219,13 @@ class Run:
         if self.pipeline is None:
             return ""
         return unknown(self.pipeline.source if isinstance(self.pipeline, PairPipeline) else self.pipeline, text)
+
+    def much_unknown(self, texts: Sequence[str]) -> str:
+        """A sentence where more than a fifth of the tokens of a text is unknown to the run; empty where it is not."""
+        if self.pipeline is None:
+            return ""
+        pipeline = self.pipeline.source if isinstance(self.pipeline, PairPipeline) else self.pipeline
+        return much_unknown_texts(texts, pipeline)
 
     def writer(self, sampling: Sampling | None = None, seed: int = 0) -> Writer:
         """What writes text with a language model, piece by piece, and goes on where it ended.

@@ -40,6 +40,7 @@ from seqlab.data.pair_batching import PairLoader
 from seqlab.decode import Sampling
 from seqlab.engine.runtime import make_runtime
 from seqlab.engine.settings import Settings
+from seqlab.errors import shorten
 from seqlab.models import (
     Embedding,
     Model,
@@ -147,6 +148,12 @@ def _check_reading(data: Config) -> None:
     _check_node("data.tokenizer", data["tokenizer"])
     if is_corpus(data):
         schema.check("data", _reading_options, only(data, READING))
+        words = data["tokenizer"].get("tokenizer")
+        if data.get("line_end") is not None and words in (None, "char"):
+            raise InputError(
+                f"data.line_end={shorten(data['line_end'])} is for tokenizers of words: set data/tokenizer=whitespace, "
+                "or remove data.line_end."
+            )
         if not 0 <= data["reset"] < 1:
             raise InputError(f"data.reset is a probability, at least 0 and below 1, not {data['reset']}.")
         if data["reset"] and data["sampling"] == "random":
@@ -162,6 +169,8 @@ def _check_reading(data: Config) -> None:
         if not schema.accepts(data["shared"], bool):
             raise InputError(f"data.shared must be true or false, not {data['shared']!r}.")
         return
+    if not schema.accepts(data.get("group_texts", False), bool):
+        raise InputError(f"data.group_texts must be true or false, not {data['group_texts']!r}.")
     schema.check("data", BucketLoader, only(data, BATCHING), ("split", "pad_id", "seed", "shuffle"))
     if not schema.accepts(data["eval_max_length"], int | None):
         raise InputError(f"data.eval_max_length must be a whole number or null, not {data['eval_max_length']!r}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -15,6 +16,7 @@ from seqlab.baselines.peaks import floor as peak_floor
 from seqlab.baselines.series import Forecaster, History, forecasters
 from seqlab.baselines.text import floor as text_floor
 from seqlab.baselines.translation import floor as translation_floor
+from seqlab.build import said
 from seqlab.build.keys import (
     BATCHING,
     WINDOWS,
@@ -43,6 +45,8 @@ from seqlab.tasks.translation_scores import score
 from seqlab.text.pairs import PairPipeline
 from seqlab.text.pipeline import TextPipeline, WordPipeline, load_pipeline
 from seqlab.types import InputError, Loader, Pairs, Split, Tokens
+
+log = logging.getLogger(__name__)
 
 Data = LabelledText | ArrayData | Corpus | ForecastData | ParallelText
 
@@ -87,6 +91,10 @@ def build_data(config: Config) -> Data:
             f"data={data.name} is a {data.spec.task} dataset and task={config['task']['name']} does not fit it: "
             "leave task= away, the dataset brings its own."
         )
+    for sentence in said.cut(config["data"], data):
+        log.info(sentence)
+    if sentence := said.unknown(data):
+        log.warning(sentence)
     return data
 
 
@@ -112,6 +120,7 @@ def _read(config: Config, pipeline: TextPipeline) -> LabelledText:
         val_fraction=config["data"]["val_fraction"],
         seed=config["seed"],
         cache_dir=cache_dir(),
+        group_texts=config["data"].get("group_texts", False),  # runs of earlier versions held rows out
     )
 
 

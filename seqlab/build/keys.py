@@ -20,7 +20,17 @@ SUITS = (
     "decoder_size", "label_smoothing", "attention", "input_feeding",
 )  # fmt: skip
 """Keys of ``data`` that say what suits it best; the model's and the trainer's options refer to them."""
-PREPARING = ("name", "tokenizer", "max_tokens", "shared", "val_fraction", "eval_max_length", *BATCHING, *SUITS)
+PREPARING = (
+    "name",
+    "tokenizer",
+    "max_tokens",
+    "shared",
+    "val_fraction",
+    "group_texts",
+    "eval_max_length",
+    *BATCHING,
+    *SUITS,
+)
 """Keys of ``data`` that are not the source's own."""
 PARTS = ("name", "lr", "embedding", "head", "decoder", "translator", "ngrams", "tail", "vote")
 """Keys of ``model`` that are not the encoder's own."""

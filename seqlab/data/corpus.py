@@ -41,6 +41,23 @@ class CorpusSource(Protocol):
         ...
 
 
+class PartedSource(CorpusSource, Protocol):
+    """A source some of whose parts are files of their own: ``read`` gives ``train``, then these.
+
+    Attributes:
+        own_parts: ``val``, ``test`` or both.
+    """
+
+    @property
+    def own_parts(self) -> tuple[str, ...]:
+        """Which parts those are."""
+        ...
+
+    def read_part(self, part: str) -> Iterator[tuple[bool, str]]:
+        """One part, as ``read`` gives it."""
+        ...
+
+
 @dataclass(frozen=True)
 class Corpus:
     """Two or three encoded parts and what encoded them.
@@ -68,7 +85,7 @@ class Corpus:
 
 
 def load_corpus(
-    source: CorpusSource,
+    source: CorpusSource | PartedSource,
     pipeline: TextPipeline,
     *,
     val_fraction: float,
@@ -85,25 +102,33 @@ def load_corpus(
     without ``cache_dir`` the ids, a byte each for up to 256 tokens, two up to 65,536. With it they are memory-mapped.
 
     Args:
+        source: the text; parts that are files of their own are not cut out of it.
         pipeline: not fitted yet; on a warm start the cached one is restored instead.
-        val_fraction: share of the characters that validates, in ``(0, 1)``.
-        test_fraction: share that tests, in ``[0, 1)``; 0 for no test part.
+        val_fraction: share of the characters that validates, in ``(0, 1)``; unused with a validation part of its own.
+        test_fraction: share that tests, in ``[0, 1)``; 0 for no test part. Unused with a test part of its own.
         cache_dir: folder of the token caches (may be deleted at any time); None for no cache.
 
     Raises:
         InputError: the source cannot be read; fractions that leave nothing to train on; no text, or a part with fewer
             than two tokens; an empty vocabulary.
     """
-    ends = _fractions(val_fraction, test_fraction)
+    own = own_parts(source)
+    if "val" in own and "test" not in own and test_fraction:
+        raise InputError(
+            "data.val_path is a file of its own, and so must the test part be: set data.test_path, or "
+            "data.test_fraction=0."
+        )
+    shares = _fractions(val_fraction if "val" not in own else 0.5, 0.0 if "test" in own else test_fraction)
     started = time.perf_counter()
     key = cache.key_of(source.digest(), pipeline.config(), "corpus", val_fraction, test_fraction)
     contents = None if cache_dir is None else cache.load(cache_dir, source.name, key)
     if contents is not None:
         pipeline = load_pipeline(contents.facts["pipeline"])
     else:
-        contents = _build(source, pipeline, ends, cache_dir, key)
+        contents = _build(source, pipeline, shares, cache_dir, key)
     arrays = contents.arrays
-    parts = {part: Tokens(arrays[f"{part}.ids"], arrays[f"{part}.starts"]) for part in list(_PARTS)[: len(ends)]}
+    there = [part for part in _PARTS if f"{part}.ids" in arrays]
+    parts = {part: Tokens(arrays[f"{part}.ids"], arrays[f"{part}.starts"]) for part in there}
     log.info(
         "%s: %s tokens, %s tokens known (%.1f s)",
         source.name,
@@ -112,6 +137,29 @@ def load_corpus(
         time.perf_counter() - started,
     )
     return Corpus(source.name, parts["train"], parts["val"], parts.get("test"), pipeline, contents.digest)
+
+
+def own_parts(source: CorpusSource | PartedSource) -> tuple[str, ...]:
+    """The parts of a source that are files of their own."""
+    return tuple(getattr(source, "own_parts", ()))
+
+
+def _ends(source: CorpusSource | PartedSource, shares: Sequence[float], show: Callable[..., None]) -> list[int]:
+    """Where the parts end, counted in characters from the beginning of all text."""
+    own = own_parts(source)
+    sizes = {}
+    for part in ("train", *own):
+        sizes[part] = 0
+        for _, text in source.read_part(part) if own else source.read():  # type: ignore[union-attr]
+            sizes[part] += len(text)
+            show("reading", sum(sizes.values()), None)
+    if sizes["train"] == 0:
+        raise InputError(f"{getattr(source, 'path', source.name)} holds no text: bring some.")
+    if "val" not in own:
+        ends = [int(sizes["train"] * share) for share in shares]
+        return [*ends, ends[-1] + sizes["test"]] if own else ends
+    ends = [sizes["train"], sizes["train"] + sizes["val"]]
+    return [*ends, ends[-1] + sizes["test"]] if "test" in own else ends
 
 
 def _fractions(val_fraction: float, test_fraction: float) -> list[float]:
@@ -133,13 +181,7 @@ def _build(
     source: CorpusSource, pipeline: TextPipeline, shares: Sequence[float], cache_dir: str | Path | None, key: str
 ) -> cache.Contents:
     with _progress(source.name) as show:
-        total = 0
-        for _, text in source.read():
-            total += len(text)
-            show("reading", total, None)
-        if total == 0:
-            raise InputError(f"{getattr(source, 'path', source.name)} holds no text: bring some.")
-        ends = [int(total * share) for share in shares]
+        ends = _ends(source, shares, show)
 
         def train() -> Iterator[str]:
             done = 0

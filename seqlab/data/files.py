@@ -1,45 +1,304 @@
-"""A person's files: their lines, and what they are known by."""
+"""A user's files: opened with limits on what they may cost, read line by line, known by their digests."""
 
 from __future__ import annotations
 
+import csv
 import gzip
 import hashlib
+import io
+import json
 import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TextIO
 
-from seqlab.types import InputError
+from seqlab.data.dialect import Dialect
+from seqlab.errors import InputError, shorten
+
+LONGEST_LINE = 1 << 24
+"""Characters of a line, and of a cell."""
+MOST_COLUMNS = 10_000
+"""Cells of a row."""
+DEEPEST = 100
+"""Objects and lists within one another in JSON."""
+MOST_DIGITS = 1_000
+"""Digits of a whole number."""
+
+_MOST_UNPACKED = 1 << 36  # bytes of a .gz file; what is plain may have any size
+_FREE = 1 << 25  # bytes that a .gz file of any size may hold
+_RATIO = 50  # beyond that, bytes unpacked for each byte of the file; text has 3 to 20
+
+
+class _Unpacked(io.RawIOBase):
+    """The contents of a ``.gz`` file, with a limit on how many there are for its size."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._most = min(max(_FREE, _RATIO * path.stat().st_size), _MOST_UNPACKED)
+        self._file = gzip.GzipFile(path, "rb")
+        self._done = 0
+        if _stated(path) > self._most:  # or it is damaged: unpacking alone takes a second, and tells
+            while self.readinto(bytearray(1 << 20)):
+                pass
+            self._file.seek(0)
+            self._done = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(len(buffer))
+        self._done += len(data)
+        if self._done > self._most:
+            raise InputError(
+                f"{shorten(self._path)} unpacks to more than {self._most / 1e6:,.0f} MB, {_RATIO} times its size or "
+                "more: if you trust it, unpack it (gunzip) and name the plain file."
+            )
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _stated(path: Path) -> int:
+    """The last four bytes of a ``.gz`` file: how many bytes it unpacks to, modulo 4 GiB."""
+    with open(path, "rb") as file:
+        if file.read(2) != b"\x1f\x8b":
+            return 0
+        file.seek(max(0, path.stat().st_size - 4))
+        return int.from_bytes(file.read(4), "little")
+
+
+def one_line(reason: object) -> str:
+    """What a library says of an error, in one short line."""
+    return shorten(" ".join(str(reason).split()))
+
+
+def is_packed(path: Path) -> bool:
+    """Whether the name ends in ``.gz``."""
+    return path.suffix.lower() == ".gz"
+
+
+def suffix_of(path: Path) -> str:
+    """The suffix in lower case, that before ``.gz`` where there is one."""
+    return (path.with_suffix("") if is_packed(path) else path).suffix.lower()
+
+
+def check_encoding(encoding: str) -> None:
+    """Refuse what is no encoding of text.
+
+    Raises:
+        InputError: there is no such encoding.
+    """
+    try:
+        "".encode(encoding)  # some codecs are of bytes alone
+    except (LookupError, UnicodeError) as error:
+        raise InputError(f"there is no encoding '{shorten(encoding)}': try utf-8, latin-1 or cp1252.") from error
+
+
+def open_bytes(path: Path) -> io.BufferedIOBase:
+    """A file, plain or ``.gz``; reading a ``.gz`` that unpacks to far more than its size raises ``InputError``."""
+    return io.BufferedReader(_Unpacked(path), 1 << 16) if is_packed(path) else open(path, "rb")
+
+
+def open_text(path: Path, encoding: str = "utf-8", newline: str = "") -> TextIO:
+    """The same as text, without a byte-order mark; line ends stay as they are.
+
+    Read it by ``bounded_lines`` or ``csv_rows``, within ``readable``.
+    """
+    encoding = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
+    return io.TextIOWrapper(open_bytes(path), encoding=encoding, newline=newline)  # type: ignore[type-var]
+
+
+@contextmanager
+def readable(path: Path, encoding: str = "utf-8") -> Iterator[None]:
+    """Say in one sentence why a file cannot be read.
+
+    Raises:
+        InputError: instead of the errors of the system, of gzip and of decoding.
+    """
+    try:
+        yield
+    except UnicodeError as error:
+        reason = one_line(getattr(error, "reason", error))
+        place = f", line {line:,}" if (line := getattr(error, "line", 0)) else ""
+        raise InputError(
+            f"{shorten(path)}{place} is not {encoding} text ({reason}): set data.encoding to what it was written in, "
+            "for example latin-1 or cp1252."
+        ) from error
+    except (EOFError, zlib.error) as error:
+        raise InputError(f"{shorten(path)} is damaged or incomplete ({error}): get it again.") from error
+    except OSError as error:
+        raise InputError(
+            f"cannot read {shorten(path.absolute(), 200)} ({error.strerror or shorten(error)})."
+        ) from error
+
+
+def bounded_lines(file: TextIO, path: object, *, escaped: bool = False) -> Iterator[str]:
+    """The lines of an open file with their ends, none of which may be longer than ``LONGEST_LINE``.
+
+    Args:
+        file: open as text.
+        path: what messages call it.
+        escaped: whether lone surrogates may stand for bytes that are no text, as on standard input.
+
+    Raises:
+        InputError: a line that is longer.
+        UnicodeError: bytes of another encoding, or half a surrogate pair; ``readable`` says in which line.
+    """
+    number = 0
+    while True:
+        try:
+            line = file.readline(LONGEST_LINE + 1)
+        except UnicodeDecodeError as error:
+            error.line = number + 1 + error.object.count(b"\n", 0, error.start)  # type: ignore[attr-defined]
+            raise
+        if not line:
+            return
+        number += 1
+        if len(line) > LONGEST_LINE:
+            raise InputError(
+                f"{shorten(path)}, line {number:,} is longer than {LONGEST_LINE:,} characters: break it into lines."
+            )
+        if not (escaped or line.isascii()):
+            line.encode()  # a few codecs give half a surrogate pair, which is no text
+        yield line
+
+
+def lines_of(path: Path, encoding: str = "utf-8") -> Iterator[str]:
+    r"""The lines of a file, plain or ``.gz``, without their ends (``\n`` or ``\r\n``) and without a byte-order mark.
+
+    Raises:
+        InputError: it cannot be read, is damaged, is of another encoding, holds nothing, or has a line too long.
+    """
+    some = False
+    with readable(path, encoding), open_text(path, encoding, newline="\n") as file:
+        # Other marks that Unicode knows as line ends may stand inside a sentence.
+        for number, line in enumerate(bounded_lines(file, path)):
+            line = line.removesuffix("\n").removesuffix("\r")
+            line = line if number else line.removeprefix("\ufeff")
+            some = some or bool(line.strip())
+            yield line
+    if not some:
+        raise InputError(f"{shorten(path)} holds no text.")
 
 
 def read_lines(path: Path, encoding: str = "utf-8") -> list[str]:
-    r"""All lines of a file, plain or ``.gz``, without their ends (``\n`` or ``\r\n``) and without a byte-order mark.
+    """All of ``lines_of``."""
+    return list(lines_of(path, encoding))
+
+
+def sample_of(path: Path, encoding: str = "utf-8", size: int = 1 << 18) -> str:
+    """The first lines of a file, of about ``size`` characters together: what ``detect`` looks at.
 
     Raises:
-        InputError: it cannot be read, is damaged, is of another encoding, or holds nothing.
+        InputError: as ``lines_of``, but for what holds nothing.
+    """
+    found: list[str] = []
+    with readable(path, encoding), open_text(path, encoding) as file:
+        for line in bounded_lines(file, path):
+            found.append(line)
+            size -= len(line)
+            if size <= 0:
+                break
+    return "".join(found).removeprefix("\ufeff")
+
+
+def csv_rows(
+    file: TextIO, path: object, dialect: Dialect, *, quoted: bool = True, strict: bool = True
+) -> Iterator[tuple[int, list[str]]]:
+    """The rows of an open CSV, each with the number of its last line; blank lines are ``[]``.
+
+    Raises:
+        InputError: quotation marks that do not match (``strict``), a line or cell too long, too many cells.
+    """
+    lines = bounded_lines(file, path)
+    reader = csv.reader(
+        lines,
+        delimiter=dialect.delimiter,
+        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+        skipinitialspace=dialect.spaced,
+        strict=strict,
+    )
+    while True:
+        # The limit is of the whole process; the module's own, 131,072, is below some documents.
+        usual = csv.field_size_limit(LONGEST_LINE)
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise InputError(
+                f"{shorten(path)}, line {reader.line_num:,}: {error}: mend the quotation marks, or set "
+                "data.quoted=false where they are plain characters."
+            ) from error
+        finally:
+            csv.field_size_limit(usual)
+        check_columns(row, path, reader.line_num)
+        yield reader.line_num, row
+
+
+def check_columns(row: Sequence[object], path: object, line: int = 1) -> None:
+    """Refuse a row of more than ``MOST_COLUMNS`` cells.
+
+    Raises:
+        InputError: it has more.
+    """
+    if len(row) > MOST_COLUMNS:
+        raise InputError(
+            f"{shorten(path)}, line {line:,} has {len(row):,} cells; at most {MOST_COLUMNS:,} are read: leave columns "
+            "out, or check data.delimiter."
+        )
+
+
+def parse_json(text: str, where: str) -> Any:
+    """What a JSON text says; lone surrogates, deep nesting and endless numbers are refused.
+
+    Args:
+        where: file and line, to begin the message with.
+
+    Raises:
+        InputError: it is not JSON, or more than a program should take.
     """
     try:
-        data = path.read_bytes()
-        if path.suffix.lower() == ".gz":
-            data = gzip.decompress(data)
-    except OSError as error:
-        raise InputError(f"cannot read {path} ({error.strerror or error}).") from error
-    except (EOFError, zlib.error) as error:
-        raise InputError(f"{path} is damaged or incomplete ({error}): get it again.") from error
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError as error:
-        number = data.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"{path}, line {number} is not {encoding} text ({error.reason}): set encoding to what it was written in, "
-            "for example latin-1 or cp1252."
-        ) from error
-    text = text.removeprefix("\ufeff")
-    if not text.strip():
-        raise InputError(f"{path} holds no text.")
-    # Other marks that Unicode knows as line ends may stand inside a sentence.
-    lines = text.split("\n")
-    if not lines[-1]:
-        lines.pop()
-    return [line.removesuffix("\r") for line in lines]
+        found = json.loads(text, parse_int=_whole)
+        if text.count("[") + text.count("{") > DEEPEST and _depth(found) > DEEPEST:
+            raise RecursionError
+        if "\\ud" in text.lower():
+            json.dumps(found, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        raise InputError(f"{where} is not JSON ({error.msg} at character {error.pos + 1:,}).") from error
+    except RecursionError:
+        raise InputError(f"{where} nests more than {DEEPEST} lists or objects: flatten it.") from None
+    except UnicodeEncodeError as error:
+        half = ascii(error.object[error.start]).strip("'")
+        raise InputError(f"{where} holds half of a surrogate pair ({half}), which is no text: mend it.") from None
+    except _TooLongError as error:
+        raise InputError(f"{where} {error}: write it as text, in quotation marks.") from None
+    return found
+
+
+class _TooLongError(ValueError):
+    """A number of too many digits."""
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise _TooLongError(f"holds a whole number of {len(digits):,} digits, more than {MOST_DIGITS:,}")
+    return int(digits)
+
+
+def _depth(value: Any) -> int:
+    """How many lists and objects lie within one another; one more than ``DEEPEST`` where there are more."""
+    depth, layer = 0, [value]
+    while layer and depth <= DEEPEST:
+        layer = [part for part in layer if isinstance(part, (dict, list))]
+        depth += bool(layer)
+        layer = [inner for part in layer for inner in (part.values() if isinstance(part, dict) else part)]
+    return depth
 
 
 def file_digest(path: Path) -> bytes:
@@ -49,10 +308,7 @@ def file_digest(path: Path) -> bytes:
         InputError: it cannot be read.
     """
     found = hashlib.sha256()
-    try:
-        with open(path, "rb") as file:
-            while chunk := file.read(1 << 20):
-                found.update(chunk)
-    except OSError as error:
-        raise InputError(f"cannot read {path} ({error.strerror}).") from error
+    with readable(path), open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            found.update(chunk)
     return found.digest()

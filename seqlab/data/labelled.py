@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from seqlab.data import cache
+from seqlab.data.splitting import crossings, crossings_said, grouped, stratified
 from seqlab.text.pipeline import TextPipeline, load_pipeline
 from seqlab.types import DataSpec, InputError, Ragged, Split
 
@@ -84,30 +85,14 @@ class LabelledText:
         )
 
 
-def stratified(targets: Sequence[int] | np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Hold ``fraction`` of the rows out, every class in its share; a pure function of its arguments.
-
-    The counts are rounded by largest remainder, at least one row is held out, and every class keeps at least one.
-
-    Returns:
-        ``(kept, held)``: ascending row numbers; ``held`` is empty when no class has two rows.
-    """
-    targets = np.asarray(targets)
-    classes, counts = np.unique(targets, return_counts=True)
-    exact = counts * fraction
-    take = np.floor(exact).astype(np.int64)
-    missing = max(1, round(float(exact.sum()))) - int(take.sum())
-    take[np.lexsort((-counts, take - exact))[: max(missing, 0)]] += 1
-    take = np.minimum(take, counts - 1)
-    generator = np.random.default_rng(seed)
-    mask = np.zeros(len(targets), dtype=bool)
-    for class_id, count in zip(classes, take, strict=True):
-        mask[generator.permutation(np.flatnonzero(targets == class_id))[:count]] = True
-    return np.flatnonzero(~mask), np.flatnonzero(mask)
-
-
 def load_labelled(
-    source: Source, pipeline: TextPipeline, *, val_fraction: float, seed: int, cache_dir: str | Path | None
+    source: Source,
+    pipeline: TextPipeline,
+    *,
+    val_fraction: float,
+    seed: int,
+    cache_dir: str | Path | None,
+    group_texts: bool = True,
 ) -> LabelledText:
     """Read, split and encode ``source``, or take the same from the token cache.
 
@@ -116,6 +101,7 @@ def load_labelled(
         val_fraction: share of train that validates, stratified, chosen by ``seed``; unused where the source
             brings its own validation part.
         cache_dir: folder of the token caches (may be deleted at any time); None for no cache.
+        group_texts: whether equal texts are held out together; false holds single rows out, as earlier versions did.
 
     Raises:
         InputError: the source cannot be read; a single class; nothing left to train, validate or test on; an
@@ -126,12 +112,12 @@ def load_labelled(
     if seed < 0:
         raise InputError(f"seed must not be negative, but it is {seed}.")
     started = time.perf_counter()
-    key = cache.key_of(source.digest(), pipeline.config(), val_fraction, seed)
+    key = cache.key_of(source.digest(), pipeline.config(), val_fraction, seed, *["group_texts"] * group_texts)
     contents = None if cache_dir is None else cache.load(cache_dir, source.name, key)
     if contents is not None:
         pipeline = load_pipeline(contents.facts["pipeline"])
     else:
-        contents = _encode(source, pipeline, val_fraction, seed)
+        contents = _encode(source, pipeline, val_fraction, seed, group_texts)
         if cache_dir is not None:
             contents = cache.store(cache_dir, source.name, key, contents)
     splits = _splits(contents.arrays)
@@ -142,6 +128,8 @@ def load_labelled(
         f"{len(pipeline.tokens):,}",
         time.perf_counter() - started,
     )
+    if said := crossings_said(contents.facts.get("crossings", {})):
+        log.info("%s: %s", source.name, said)
     return LabelledText(
         name=source.name,
         train=splits["train"],
@@ -153,18 +141,22 @@ def load_labelled(
     )
 
 
-def _encode(source: Source, pipeline: TextPipeline, val_fraction: float, seed: int) -> cache.Contents:
+def _encode(
+    source: Source, pipeline: TextPipeline, val_fraction: float, seed: int, group_texts: bool
+) -> cache.Contents:
     raw = source.read()
     _check(source.name, raw)
     if raw.val is not None:
         train, val = raw.train, raw.val
     else:
         texts, targets = raw.train
-        kept, held = stratified(targets, val_fraction, seed)
+        kept, held = (
+            grouped(texts, targets, val_fraction, seed) if group_texts else stratified(targets, val_fraction, seed)
+        )
         if len(held) == 0:
             raise InputError(
-                f"{source.name} has one training example of each label, so none is left to validate on: add more, "
-                "or bring a validation file."
+                f"{source.name} has one training text of each label, so none is left to validate on: add more, or "
+                "bring a validation file."
             )
         train, val = (([texts[row] for row in rows], [targets[row] for row in rows]) for rows in (kept, held))
     splits = {
@@ -172,7 +164,12 @@ def _encode(source: Source, pipeline: TextPipeline, val_fraction: float, seed: i
         "val": _split(pipeline.encode(val[0]), val[1]),
         "test": _split(pipeline.encode(raw.test[0]), raw.test[1]),
     }
-    facts = {"labels": list(raw.labels), "pipeline": pipeline.state_dict()}
+    facts: dict[str, Any] = {"labels": list(raw.labels), "pipeline": pipeline.state_dict()}
+    found = crossings({"train": train, "val": val, "test": raw.test})
+    if group_texts and found:
+        facts["crossings"] = found
+    elif said := crossings_said(found):  # the contents are those of earlier versions, and so is their digest
+        log.info("%s: %s", source.name, said)
     return cache.Contents.of(_arrays(splits), facts)
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from seqlab.data.files import file_digest, read_lines
+from seqlab.data.files import check_columns, check_encoding, file_digest, lines_of, read_lines
 from seqlab.data.parallel import RawPairs, Sentences
 from seqlab.types import InputError
 
@@ -58,10 +58,7 @@ class PairsFile:
         for name, column in (("source_column", source_column), ("target_column", target_column)):
             if isinstance(column, int) and column < 1:
                 raise InputError(f"{name} must be at least 1 (columns are counted from 1 on), not {column}.")
-        try:
-            "".encode(encoding)  # some codecs are of bytes alone
-        except LookupError as error:
-            raise InputError(f"there is no encoding '{encoding}': try utf-8, latin-1 or cp1252.") from error
+        check_encoding(encoding)
         self.source_column, self.target_column = source_column, target_column
         self.test_fraction, self.encoding = test_fraction, encoding
         self._train: Part = (Path(path), None if target_path is None else Path(target_path))
@@ -98,8 +95,12 @@ class PairsFile:
         return self._columns(path) if target_path is None else aligned(path, target_path, self.encoding)
 
     def _columns(self, path: Path) -> Sentences:
-        lines = read_lines(path, self.encoding)
-        header = [name.strip() for name in lines[0].split("\t")]
+        lines = lines_of(path, self.encoding)
+        line = next(lines, "")
+        header = [name.strip() for name in line.split("\t")]
+        check_columns(header, path)
+        if not line.strip():
+            raise InputError(f"{path}, line 1 is empty: delete it.")
         if len(header) == 1:
             raise InputError(
                 f"{path}, line 1 has no tab: each line must hold a sentence, a tab and its translation; for two files "
@@ -109,8 +110,9 @@ class PairsFile:
             self._place(column, header, path) for column in (self.source_column, self.target_column)
         )
         found: Sentences = ([], [])
-        first = 2 if isinstance(self.source_column, str) else 1
-        for number, line in enumerate(lines[first - 1 :], first):
+        if not isinstance(self.source_column, str):
+            lines = lines_of(path, self.encoding)
+        for number, line in enumerate(lines, 2 if isinstance(self.source_column, str) else 1):
             cells = line.split("\t")
             if len(cells) != len(header):
                 if not line.strip():

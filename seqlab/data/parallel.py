@@ -12,6 +12,7 @@ from typing import Protocol, overload
 import numpy as np
 
 from seqlab.data import cache
+from seqlab.data.splitting import crossings, crossings_said
 from seqlab.text.pairs import PairPipeline
 from seqlab.text.pipeline import load_pipeline
 from seqlab.types import DataSpec, InputError, Pairs, Ragged
@@ -207,6 +208,12 @@ def _encode(source: Source, pipeline: PairPipeline, val_fraction: float, seed: i
                 "or bring a validation file."
             )
         train, val = (([train[0][row] for row in rows], [train[1][row] for row in rows]) for rows in (kept, held))
+    # Sources alone are held against each other: one may have several translations.
+    found = crossings(
+        {part: (texts[0], texts[0]) for part, texts in (("train", train), ("val", val), ("test", raw.test))}
+    )
+    if said := crossings_said(found, "sources"):
+        log.info("%s: %s", source.name, said)
     encoded = {"train": pipeline.fit_encode(*train)}
     encoded |= {
         part: (pipeline.encode_sources(sources), pipeline.encode_targets(targets))

@@ -1,69 +1,108 @@
-"""Running text in a file: anyone's, or the plays that character models are measured on."""
+"""Running text in files: anyone's, or the plays that character models are measured on."""
 
 from __future__ import annotations
 
-import codecs
-import gzip
 import hashlib
 import json
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
+from seqlab.data.decoded import CHUNK, check_decoder, decoded
 from seqlab.data.fetch import fetch
-from seqlab.types import InputError
+from seqlab.data.files import file_digest, is_packed, suffix_of
+from seqlab.errors import InputError, shorten
 
 URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 DIGEST = "sha256:86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 
-_CHUNK = 1 << 20
-
 
 class TextFile:
-    """A text file, taken as it is: no line end is changed, nothing is stripped but a byte-order mark.
+    """Running text, taken as it is: no line end is changed, nothing is stripped but a byte-order mark.
 
     Args:
-        path: of any size; ``.gz`` is unpacked while it is read.
-        encoding: what it was written in.
-        separator: the text that ends a document, and is the last of its words; None for a single document.
+        path: a file of any size (``.gz`` is unpacked while it is read), several files, or a folder of ``.txt`` files;
+            each file begins a document.
+        encoding: what the files were written in.
+        separator: the text that ends a document, and is the last of its words; None: a file is one document.
+        val_path: likewise the validation part; None leaves it to be held out of ``path``.
+        test_path: likewise the test part.
+        line_end: a word that is put at the end of every line, such as ``<eos>``, for models of words; None: none.
 
     Raises:
-        InputError: there is no such encoding; an empty separator.
+        InputError: there is no such encoding; an empty separator or list; a word with a space in it.
     """
 
-    def __init__(self, path: str | Path, encoding: str = "utf-8", separator: str | None = None) -> None:
-        try:
-            codecs.getincrementaldecoder(encoding)
-            "".encode(encoding)  # some codecs are of bytes alone
-        except (LookupError, UnicodeError) as error:
-            raise InputError(f"there is no encoding '{encoding}': try utf-8, latin-1 or cp1252.") from error
+    def __init__(
+        self,
+        path: str | Path | Sequence[str | Path],
+        encoding: str = "utf-8",
+        separator: str | None = None,
+        val_path: str | Path | Sequence[str | Path] | None = None,
+        test_path: str | Path | Sequence[str | Path] | None = None,
+        line_end: str | None = None,
+    ) -> None:
+        check_decoder(encoding)
         if separator == "":
             raise InputError("separator is empty: name the text that ends a document, or null for a single document.")
-        self.path, self.encoding, self.separator = Path(path), encoding, separator
+        if line_end is not None and (not line_end or line_end.split() != [line_end]):
+            raise InputError(f"data.line_end must be one word, such as <eos>, not {shorten(line_end)!r}.")
+        self.encoding, self.separator, self.line_end = encoding, separator, line_end
+        self._parts = {"train": _paths(path, "path")}
+        if val_path is not None:
+            self._parts["val"] = _paths(val_path, "val_path")
+        if test_path is not None:
+            self._parts["test"] = _paths(test_path, "test_path")
+        self.path = self._parts["train"][0]
         self.name = self.path.name.split(".")[0] or "text"
 
+    @property
+    def own_parts(self) -> tuple[str, ...]:
+        """Which of ``val`` and ``test`` are files of their own."""
+        return tuple(part for part in self._parts if part != "train")
+
     def digest(self) -> str:
-        """Of the file's bytes and of all options: a second for a gigabyte or two."""
-        options = [self.encoding, self.separator, self.path.suffix.lower() == ".gz"]
-        found = hashlib.sha256(json.dumps(options).encode())
-        try:
-            with open(self.path, "rb") as file:
-                while chunk := file.read(_CHUNK):
-                    found.update(chunk)
-        except OSError as error:
-            raise self._unreadable(error) from error
+        """Of the files' bytes and of all options: a second for a gigabyte or two."""
+        found = hashlib.sha256(json.dumps([self.encoding, self.separator, self.line_end]).encode())
+        for part in self._parts:
+            found.update(f"\0{part}".encode())
+            for path in self._files(part):
+                found.update(b"\1packed" if is_packed(path) else b"\1plain")
+                found.update(file_digest(path))
         return found.hexdigest()
 
     def read(self) -> Iterator[tuple[bool, str]]:
-        """All text in pieces of about a million characters; True with those that begin a document.
+        """All text in pieces of about a million characters, part after part; True with those that begin a document.
 
         Raises:
             InputError: no such file; bytes that are not of the encoding; a damaged archive; no separator in it.
         """
+        for part in self._parts:
+            yield from self.read_part(part)
+
+    def read_part(self, part: str) -> Iterator[tuple[bool, str]]:
+        """The same of ``train``, ``val`` or ``test``."""
+        for path in self._files(part):
+            end, last = self.line_end, "\n"
+            for begins, text in self._documents(path):
+                yield begins, text if end is None else text.replace("\n", f" {end}\n")
+                last = text[-1:] or last
+            if end is not None and last != "\n":
+                yield False, f" {end}\n"
+
+    def _files(self, part: str) -> Iterator[Path]:
+        for path in self._parts[part]:
+            if not path.is_dir():
+                yield path
+                continue
+            found = sorted(file for file in path.iterdir() if suffix_of(file) == ".txt" and file.is_file())
+            if not found:
+                raise InputError(f"{shorten(path)} holds no .txt files: name the files of the text.")
+            yield from found
+
+    def _documents(self, path: Path) -> Iterator[tuple[bool, str]]:
         begins, separator, separated = True, self.separator, False
         held = ""
-        for text in self._decoded():
+        for text in decoded(path, self.encoding):
             if separator is None:
                 yield begins, text
                 begins = False
@@ -74,66 +113,29 @@ class TextFile:
                 begins = separated = True
             # All of it may go but an end that could be the beginning of a separator.
             free = len(held) - len(separator) + 1
-            if free >= _CHUNK:
+            if free >= CHUNK:
                 yield begins, held[:free]
                 begins, held = False, held[free:]
         if separator is not None and not separated and (held or not begins):
-            raise InputError(self._never(separator))
+            raise InputError(_never(path, separator))
         if held:
             yield begins, held
 
-    def _never(self, separator: str) -> str:
-        """Said rather than read as one document: what a shell made of a line end is easily something else."""
-        bash = " (bash writes a line end as data.separator=$'\"\\n\"')" if "\\n" in separator else ""
-        return (
-            f"separator {separator!r} does not occur in {self.path}: name the text that ends a document{bash}, "
-            "or null for a single document."
-        )
 
-    def _decoded(self) -> Iterator[str]:
-        decoder = codecs.getincrementaldecoder(self.encoding)()
-        end, position, first = 0, 0, True
-        try:
-            with self._open() as file:
-                while True:
-                    chunk = file.read(_CHUNK)
-                    position = end - len(decoder.getstate()[0])  # of a character that was cut, bytes are kept
-                    text = decoder.decode(chunk, final=not chunk)
-                    end += len(chunk)
-                    text, first = text.removeprefix("\ufeff") if first else text, first and not text
-                    if text:
-                        text.encode()  # a few codecs give half a surrogate pair, which is no text
-                        yield text
-                    if not chunk:
-                        return
-        except UnicodeError as error:
-            where = f", byte {position + error.start:,}" if isinstance(error, UnicodeDecodeError) else ""
-            reason = error.reason if isinstance(error, UnicodeDecodeError) else error
-            raise InputError(f"{self.path}{where} is not {self.encoding} text ({reason}): {self._advice()}.") from error
-        except (EOFError, zlib.error) as error:
-            raise InputError(f"{self.path} is damaged or incomplete ({error}): get it again.") from error
-        except OSError as error:
-            raise self._unreadable(error) from error
+def _paths(path: str | Path | Sequence[str | Path], key: str) -> list[Path]:
+    found = [Path(path)] if isinstance(path, (str, Path)) else [Path(each) for each in path]
+    if not found:
+        raise InputError(f"data.{key} is an empty list: name the files of the text.")
+    return found
 
-    def _advice(self) -> str:
-        """What to do with bytes that are of another encoding."""
-        with self._open() as file:
-            head = file.read(_CHUNK)
-        if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            return "it begins as utf-16 does, so set encoding=utf-16"
-        if b"\0" in head:
-            return "it looks like a file of something else than text, so name another"
-        return "set encoding to what it was written in, for example latin-1 or cp1252"
 
-    def _open(self) -> BinaryIO | gzip.GzipFile:
-        if self.path.suffix.lower() == ".gz":
-            return gzip.open(self.path, "rb")
-        return open(self.path, "rb")
-
-    def _unreadable(self, error: OSError) -> InputError:
-        return InputError(
-            f"cannot read {self.path.absolute()} ({error.strerror or error}): give the path of a text file."
-        )
+def _never(path: Path, separator: str) -> str:
+    """Said rather than read as one document: what a shell made of a line end is easily something else."""
+    bash = " (bash writes a line end as data.separator=$'\"\\n\"')" if "\\n" in separator else ""
+    return (
+        f"separator {separator!r} does not occur in {shorten(path)}: name the text that ends a document{bash}, "
+        "or null for a single document."
+    )
 
 
 class Shakespeare:

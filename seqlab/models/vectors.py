@@ -16,8 +16,8 @@ def read_vectors(path: str | Path, tokens: Sequence[str]) -> tuple[np.ndarray, n
     """Vectors of ``tokens`` from a text file; only the lines of known tokens are parsed.
 
     A line is a token and its numbers, separated by single spaces; a first line of two whole numbers (count and width,
-    as word2vec writes) is skipped. Tokens may hold spaces, as some of GloVe's do. The first of several lines for one
-    token counts. A name that ends in ``.gz`` is decompressed.
+    as word2vec writes) and a byte-order mark are skipped. Tokens may hold spaces, as some of GloVe's do. The first of
+    several lines for one token counts. A name that ends in ``.gz`` is decompressed.
 
     Returns:
         ``(len(tokens), E)`` float32, zeros where missing, and ``(len(tokens),)`` bool: which were found.
@@ -70,6 +70,7 @@ def _lines(path: str | Path) -> Iterator[tuple[int, str]]:
         ) as file:
             for number, line in enumerate(file, 1):
                 line = line.rstrip(" \r\n")
+                line = line.removeprefix("\ufeff") if number == 1 else line
                 header = number == 1 and line.count(" ") == 1 and line.replace(" ", "").isdecimal()
                 if line and not header:
                     yield number, line

@@ -6,7 +6,8 @@ Module paths mirror torchtext's, so ``import torchtext.X`` becomes ``import seql
 from seqlab.text.bpe import BPEPipeline
 from seqlab.text.data.metrics import bleu_score
 from seqlab.text.data.utils import get_tokenizer, ngrams_iterator
-from seqlab.text.pipeline import TextPipeline, WordPipeline, load_pipeline, vectorize
+from seqlab.text.pipeline import TextPipeline, WordPipeline, load_pipeline
+from seqlab.text.vectorize import vectorize
 from seqlab.text.vocab import Vocab, build_vocab_from_iterator, vocab
 
 __all__ = [

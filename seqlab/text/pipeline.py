@@ -5,18 +5,15 @@ from __future__ import annotations
 import re
 from array import array
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import count, repeat
 from operator import itemgetter
 from typing import Any, Literal, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from seqlab.text.data.utils import get_tokenizer
 from seqlab.text.pieces import character_table, code_points, count_characters
-from seqlab.text.tokenizer import named_tokenizer, source_digest
+from seqlab.text.tokenizer import named_tokenizer, source_digest, torchtext_tokenizer
 from seqlab.types import InputError, Ragged
 
 SPECIALS = ("<unk>", "<pad>")
@@ -78,6 +75,7 @@ class WordPipeline:
         max_tokens: the largest vocabulary, the two specials counted; None: no limit.
         min_freq: rarer tokens are unknown.
         library: ``torchtext`` runs the real one instead (same ids; it needs an environment of its own).
+        lowercase: whether capitals are folded before the tokenizer reads a text.
 
     Raises:
         InputError: an argument is wrong, or what it needs cannot be imported.
@@ -92,6 +90,7 @@ class WordPipeline:
         max_tokens: int | None = 20000,
         min_freq: int = 1,
         library: Literal["seqlab", "torchtext"] = "seqlab",
+        lowercase: bool = False,
     ) -> None:
         if max_tokens is not None and max_tokens <= len(SPECIALS):
             raise InputError(
@@ -103,10 +102,11 @@ class WordPipeline:
         self.max_tokens = max_tokens
         self.min_freq = min_freq
         self.library = library
+        self.lowercase = lowercase
         self.tokens: list[str] = []
         self._tokenize = named_tokenizer(tokenizer)
         if library == "torchtext":
-            self._torchtext_tokenize = _import_torchtext_tokenizer(tokenizer, self._tokenize)
+            self._torchtext_tokenize = torchtext_tokenizer(tokenizer, self._tokenize)
 
     def fit_encode(self, texts: Iterable[str]) -> Ragged:
         """Learn the vocabulary from these texts and encode them.
@@ -114,6 +114,7 @@ class WordPipeline:
         Raises:
             InputError: no token is left for the vocabulary.
         """
+        texts = self._folded(texts)
         if self.library == "torchtext":
             tokens = [self._torchtext_tokenize(text) for text in texts]
             self._fit_torchtext(tokens)
@@ -121,7 +122,7 @@ class WordPipeline:
         elif self.tokenizer == "char":  # twice through them, each time fifty times as fast as one by one
             texts = list(texts)
             self.fit(texts)
-            return self.encode(texts)
+            return self.encode(texts)  # folding twice is folding once
         else:
             encoded = self._fit_words(texts)
         self._check_found(encoded.values.size > 0)
@@ -133,6 +134,7 @@ class WordPipeline:
         Raises:
             InputError: no token is left for the vocabulary.
         """
+        texts = self._folded(texts)
         if self.library == "torchtext":
             self._fit_torchtext(map(self._torchtext_tokenize, texts))
             self._check_found(self.min_freq > 1)
@@ -157,6 +159,7 @@ class WordPipeline:
     def encode(self, texts: Iterable[str]) -> Ragged:
         """Ids of texts; tokens that the fit did not keep become ``unk_id``."""
         assert self.tokens, "fit comes first"
+        texts = self._folded(texts)
         if self.library == "torchtext":
             return _ragged(self._vocab(self._torchtext_tokenize(text)) for text in texts)
         if self.tokenizer == "char":
@@ -164,6 +167,10 @@ class WordPipeline:
             return _ragged_arrays(table.take(code_points(text), mode="clip") for text in texts)
         ids = self._ids
         return _ragged(map(ids.get, self._tokenize(text), repeat(self.unk_id)) for text in texts)
+
+    def split(self, text: str) -> list[str]:
+        """The tokens of a text, known or not."""
+        return list(self._tokenize(next(iter(self._folded([text])))))
 
     def decode(self, ids: Iterable[int]) -> str:
         """Readable text without padding; characters are joined as they are, words by spaces."""
@@ -198,7 +205,10 @@ class WordPipeline:
             "max_tokens": self.max_tokens,
             "min_freq": self.min_freq,
             "library": self.library,
-        }
+        } | ({"lowercase": True} if self.lowercase else {})  # without it, as states of earlier versions
+
+    def _folded(self, texts: Iterable[str]) -> Iterable[str]:
+        return (text.lower() for text in texts) if self.lowercase else texts
 
     def _set_tokens(self, tokens: list[str]) -> None:
         self.tokens = tokens
@@ -279,35 +289,6 @@ def load_pipeline(state: Mapping[str, Any]) -> Any:
     raise InputError(f"The saved text pipeline is of an unknown kind {state.get('kind')!r}: was it written by seqlab?")
 
 
-def vectorize(
-    texts: Sequence[str],
-    tokenizer: str | Callable[[str], list[str]],
-    vocab: Any,
-    length: int,
-    pad: str = "<pad>",
-) -> Tensor:
-    """Tokens to ids, each row cut or padded on the right to one length: ``(N, length)`` int64.
-
-    Args:
-        texts: N of them.
-        tokenizer: a name that ``get_tokenizer`` knows, or a callable.
-        vocab: a ``Vocab`` (ours or torchtext's); unknown tokens raise unless it has a default index.
-        length: of every row.
-        pad: the token that fills short rows.
-
-    Raises:
-        InputError: ``pad`` is not in ``vocab``.
-    """
-    if pad not in vocab:
-        raise InputError(f"The padding token {pad!r} is not in the vocabulary: build it with specials=[..., {pad!r}].")
-    tokenize = get_tokenizer(tokenizer)
-    rows = torch.full((len(texts), length), vocab[pad], dtype=torch.long)
-    for row, text in zip(rows, texts, strict=True):
-        ids = vocab(tokenize(text)[:length])
-        row[: len(ids)] = torch.tensor(ids, dtype=torch.long)
-    return rows
-
-
 def _look_up(ids: Mapping[str, int], tokens: Iterable[str]) -> Iterable[int]:
     """``[ids[token] for token in tokens]``, in one call: over a whole corpus this saves a fifth of the fit."""
     tokens = list(tokens)
@@ -328,19 +309,3 @@ def _ragged_arrays(rows: Iterable[np.ndarray]) -> Ragged:
         values.frombytes(row.view(np.uint8).data)
         offsets.append(len(values))
     return Ragged(np.frombuffer(values, dtype=np.int32), np.frombuffer(offsets, dtype=np.int64))
-
-
-def _import_torchtext_tokenizer(name: str, tokenize: Callable[[str], list[str]]) -> Callable[[str], list[str]]:
-    """The real torchtext's tokenizer of that name; what torchtext does not know is handed to it as a callable."""
-    try:
-        import torchtext
-
-        torchtext.disable_torchtext_deprecation_warning()
-        from torchtext.data.utils import get_tokenizer as torchtext_get_tokenizer
-    except (ImportError, OSError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(
-            f"torchtext cannot be imported ({reason}): its last release works beside torch 2.3 alone, so install it "
-            "with `pip install 'seqlab[torchtext]'` in an environment of its own, or choose another tokenizer."
-        ) from error
-    return torchtext_get_tokenizer(tokenize if name in ("char", "whitespace") or "." in name else name)

@@ -38,6 +38,22 @@ def source_digest(tokenizer: Callable[..., Any]) -> str | None:
     return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file and Path(file).is_file() else None
 
 
+def torchtext_tokenizer(name: str, tokenize: Callable[[str], list[str]]) -> Callable[[str], list[str]]:
+    """The real torchtext's tokenizer of that name; what torchtext does not know is handed to it as a callable."""
+    try:
+        import torchtext
+
+        torchtext.disable_torchtext_deprecation_warning()
+        from torchtext.data.utils import get_tokenizer as torchtext_get_tokenizer
+    except (ImportError, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"torchtext cannot be imported ({reason}): its last release works beside torch 2.3 alone, so install it "
+            "with `pip install 'seqlab[torchtext]'` in an environment of its own, or choose another tokenizer."
+        ) from error
+    return torchtext_get_tokenizer(tokenize if name in ("char", "whitespace") or "." in name else name)
+
+
 def _own(name: str) -> Callable[[str], list[str]]:
     """Import ``package.module.function``.
 

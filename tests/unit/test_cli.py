@@ -85,6 +85,28 @@ def test_predict_answers_with_probabilities(invoke, run_dir):
     assert all(sum(row["probabilities"].values()) == pytest.approx(1) for row in rows)
 
 
+def test_texts_on_standard_input_are_read_without_line_ends_and_mark(invoke, run_dir):
+    def answers(*options, input):
+        found = invoke("predict", run_dir, "-", "--json", *options, input=input)
+        assert found.exit_code == 0, found.output
+        return [json.loads(line) for line in found.stdout.splitlines()]
+
+    plain = answers(input="good fun\nbad noise\n")
+    assert answers(input="\ufeffgood fun\r\nbad noise\r\n") == plain
+    assert answers("--null", input="good fun\0bad noise\0") == plain
+    assert answers("--jsonl", input='"good fun"\n{"text": "bad noise"}\n') == plain
+    assert answers("--null", input="good\nfun\0")[0]["text"] == "good\nfun"
+    refused = invoke("predict", run_dir, "good fun", "--null")
+    assert "--null is for standard input" in str(refused.exception)
+
+
+def test_a_text_of_which_the_model_knows_little_is_said(invoke, run_dir):
+    assert "warning" not in invoke("predict", run_dir, "good fun and bad noise", "--json").stderr
+    found = invoke("predict", run_dir, "das ist fun", "--json")
+    assert "warning: 67 % of the tokens of the text are unknown to the model: train with data/to" in found.stderr
+    assert json.loads(found.stdout)["text"] == "das ist fun"
+
+
 def test_predict_reads_standard_input_and_does_not_mind_company(invoke, run_dir):
     together = invoke("predict", run_dir, "-", "--json", input="good fun\n\nbad noise and much more of it\n")
     alone = invoke("predict", run_dir, "good fun", "--json")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -149,3 +150,32 @@ def test_a_damaged_config_is_one_sentence(tmp_path):
     (tmp_path / "config.yaml").write_text("a: [1")
     with pytest.raises(InputError, match="cannot be read as a run's configuration"):
         ours.load(tmp_path / "config.yaml")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["data=text", "data.max_tokens=5"], r"data\.max_tokens has no effect with data/tokenizer=char: it is for"),
+        (
+            ["data=text", "data.subwords=300"],
+            r"data\.subwords has no effect .*: it is for data/tokenizer=bpe",
+        ),
+        (["data=text", "data/tokenizer=whitespace", "data.subwords=300"], r"no effect with data/tokenizer=whitespace"),
+        (["data=text", "data/tokenizer=bpe", "data.max_tokens=9"], r"no effect with data/tokenizer=bpe: .*whitespace"),
+        (["data=text", "data/tokenizer=basic_english", "data.lowercase=true"], r"basic_english always folds capitals"),
+        (["data=csv", "data/tokenizer=char", "data.max_tokens=9"], r"no effect with data/tokenizer=char"),
+    ],
+)
+def test_options_that_the_chosen_tokenizer_does_not_read_are_refused(words, says):
+    with pytest.raises(InputError, match=says):
+        composed(*words, "data.path=a.txt")
+
+
+def test_options_that_the_chosen_tokenizer_reads_are_taken():
+    for tokenizer in ("char", "whitespace", "bpe"):
+        found = composed("data=text", f"data/tokenizer={tokenizer}", "data.lowercase=true", "data.path=a.txt")
+        assert found["data"]["tokenizer"]["lowercase"] is True
+    assert composed("data=dates")["data"]["tokenizer"]["lowercase"] is False  # as it always was
+    found = composed("data=text", "data/tokenizer=whitespace", "data.max_tokens=9", "data.path=[a.txt,b.txt]")
+    assert found["data"]["tokenizer"]["max_tokens"] == 9
+    assert all(os.path.isabs(path) for path in found["data"]["path"])

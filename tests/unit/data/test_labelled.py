@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqlab.data.imdb import IMDB
-from seqlab.data.labelled import RawText, load_labelled, stratified
+from seqlab.data.labelled import RawText, load_labelled
+from seqlab.data.splitting import stratified
 from seqlab.data.table import Table
 from seqlab.text.pipeline import WordPipeline
 from seqlab.types import DataSpec, InputError

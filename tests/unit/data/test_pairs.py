@@ -121,9 +121,9 @@ def test_the_digest_follows_contents_and_options(tmp_path):
         (b"de\ten\n", {"source_column": "de", "target_column": "en"}, "holds no pairs but only a line of names"),
         (b"a\tb\n", {"source_column": "de", "target_column": "en"}, r"no column 'de' \(line 1 has 'a', 'b'\): set"),
         (b"a\tb\n", {"target_column": 3}, "no column 3: line 1 has 2 columns; set"),
-        (b"a\tb\nc\xff\td\n", {}, "line 2 is not utf-8 text .*: set encoding"),
+        (b"a\tb\nc\xff\td\n", {}, "line 2 is not utf-8 text .*: set data.encoding"),
         (b"", {}, "holds no text"),
-        (b" \n\n", {}, "holds no text"),
+        (b" \n\n", {}, "line 1 is empty: delete it"),
         (b"a\tb\na\tc\n", {}, "has one source alone, so none can be held out .* or set test_path"),
     ],
 )

@@ -112,14 +112,14 @@ def test_the_digest_follows_contents_and_options(tmp_path):
     ("name", "content", "says"),
     [
         ("a.csv", b"txt,label\na,b\n", r"no column 'text' \(the first line has 'txt', 'label'\): did you mean 'txt'\?"),
-        ("a.csv", b"body,grade\na,b\n", "set text_column and label_column"),
+        ("a.csv", b"body,grade\na,b\n", "set data.text_column and data.label_column, or data.header=false"),
         ("a.csv", b"", "no column 'text'"),
         ("a.csv", b"text,label\n\n", "holds no examples"),
         ("a.csv", b"text,label\na,x\nb,\n", "line 3: the label .* is empty"),
         ("a.csv", b"text,label\na,x\nb,y,z\n", "line 3: 3 fields where the first line has 2"),
         ("a.csv", b'text,label\na,x\n"b,y\n', "line 3: .*quotation marks"),
         ("a.csv", b"text,label\n,x\n  ,y\n", "every text .* is empty"),
-        ("a.csv", b"text,label\ncaf\xe9,x\n", "is not utf-8 text .*: set encoding"),
+        ("a.csv", b"text,label\ncaf\xe9,x\n", "line 2 is not utf-8 text .*: set data.encoding"),
         ("a.csv", b"text,label\na,x\nb,y\n", "too few different texts"),
         ("a.csv.gz", b"no gzip", "cannot read .*gzip"),
         ("a.csv.gz", gzip.compress(b"text,label\na,x\n" * 9)[:-9], "is damaged or incomplete"),
@@ -129,7 +129,7 @@ def test_the_digest_follows_contents_and_options(tmp_path):
         ("a.jsonl", b'{"text": ["a"], "label": 1}\n', r"line 1: 'text' must be a string, not \[\"a\"\]"),
         ("a.jsonl", b'{"text": "a", "label": {}}\n', "line 1: 'label' must be a label"),
         ("a.jsonl", b'{"text": "a", "label": null}\n', "line 1: the label .* is empty"),
-        ("a.txt", b"a b", "must end in .csv, .tsv or .jsonl"),
+        ("a.txt", b"a b", "must end in .csv, .tsv, .jsonl, .ndjson, .json or .xlsx .*or set data.delimiter"),
     ],
 )
 def test_errors_say_what_where_and_what_to_do(tmp_path, name, content, says):

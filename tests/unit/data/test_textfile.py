@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqlab.data import textfile
+from seqlab.data import decoded, textfile
 from seqlab.data.corpus import load_corpus
 from seqlab.data.textfile import Shakespeare, TextFile
 from seqlab.text import WordPipeline
@@ -40,7 +40,8 @@ def test_documents_are_the_text_as_it_is(tmp_path_factory, text, separator, enco
     path = tmp_path_factory.mktemp("text") / name
     path.write_bytes((gzip.compress if name.endswith("gz") else bytes)(text.encode(encoding)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(textfile, "_CHUNK", chunk)
+        patch.setattr(decoded, "CHUNK", chunk)
+        patch.setattr(textfile, "CHUNK", chunk)
         if separator is not None and text and separator not in text:
             with pytest.raises(InputError, match=r"does not occur in .*, or null for a single document"):
                 documents_of(TextFile(path, encoding, separator))
@@ -73,7 +74,7 @@ def test_the_digest_is_of_bytes_and_options(tmp_path):
 
 
 @pytest.mark.parametrize(("head", "advice"), [
-    (codecs.BOM_UTF16_LE + b"n\0", "begins as utf-16 does, so set encoding=utf-16"),
+    (codecs.BOM_UTF16_LE + b"n\0", "begins as utf-16 does, so set data.encoding=utf-16"),
     (b"\x7fELF\0\0\xff", "looks like a file of something else than text, so name another"),
 ])  # fmt: skip
 def test_what_is_no_such_text_is_recognised(tmp_path, head, advice):
@@ -84,7 +85,7 @@ def test_what_is_no_such_text_is_recognised(tmp_path, head, advice):
 
 @pytest.mark.parametrize("chunk", [1, 4, 1 << 20])
 def test_bytes_of_another_encoding_are_named_by_their_place(tmp_path, monkeypatch, chunk):
-    monkeypatch.setattr(textfile, "_CHUNK", chunk)
+    monkeypatch.setattr(decoded, "CHUNK", chunk)
     path = tmp_path / "a.txt"
     path.write_bytes("née ".encode() + "né".encode("latin-1") + b" plus")
     with pytest.raises(InputError, match=r"a.txt, byte 6 is not utf-8 text .*latin-1 or cp1252"):
@@ -96,9 +97,11 @@ def test_bytes_of_another_encoding_are_named_by_their_place(tmp_path, monkeypatc
 
 def test_what_cannot_be_read_is_said_in_one_sentence(tmp_path):
     missing = TextFile(tmp_path / "none.txt")
-    for ask in (missing.digest, lambda: list(missing.read()), TextFile(tmp_path).digest):
-        with pytest.raises(InputError, match=r"cannot read .*give the path of a text file"):
+    for ask in (missing.digest, lambda: list(missing.read())):
+        with pytest.raises(InputError, match=r"cannot read .*none\.txt \(No such file"):
             ask()
+    with pytest.raises(InputError, match=r"holds no \.txt files: name the files of the text"):
+        TextFile(tmp_path).digest()
     with pytest.raises(InputError, match=f"cannot read {re.escape(str(Path.cwd() / 'none.txt'))} "):
         TextFile("none.txt").digest()  # where it was looked for
     path = tmp_path / "a.txt.gz"
@@ -159,3 +162,48 @@ def test_the_plays_are_split_as_everybody_splits_them():
     assert (len(data.train), len(data.val), data.spec.vocab_size) == (1_003_854, 111_540, 67)
     text = data.pipeline.decode(data.train.ids) + data.pipeline.decode(data.val.ids)
     assert f"sha256:{hashlib.sha256(text.encode()).hexdigest()}" == textfile.DIGEST
+
+
+def parts_of(source, **options):
+    options = {"val_fraction": 0.25, "test_fraction": 0.0} | options
+    data = load_corpus(source, WordPipeline("whitespace", None), cache_dir=None, **options)
+    return [part and data.pipeline.decode(part.ids) for part in (data.train, data.val, data.test)]
+
+
+def test_validation_and_test_files_are_parts_of_their_own(tmp_path):
+    for name, text in (("train", "a b c d\n" * 10), ("valid", "b c\n"), ("test", "c d\n")):
+        (tmp_path / name).write_text(text)
+    train, val, test = (tmp_path / name for name in ("train", "valid", "test"))
+    whole = " ".join(["a b c d"] * 10)
+    assert parts_of(TextFile(train, val_path=val, test_path=test)) == [whole, "b c", "c d"]
+    assert parts_of(TextFile(train, val_path=val)) == [whole, "b c", None]
+    # The validation part is then the end of the text to learn from.
+    learned, held, tested = parts_of(TextFile(train, test_path=test), val_fraction=0.2)
+    assert (f"{learned} {held}", tested) == (whole, "c d")
+    assert held == " ".join(["a b c d"] * 2)
+    with pytest.raises(InputError, match=r"set data\.test_path, or data\.test_fraction=0"):
+        parts_of(TextFile(train, val_path=val), test_fraction=0.1)
+    digests = {TextFile(train, **options).digest() for options in ({}, {"val_path": val}, {"test_path": val})}
+    assert len(digests) == 3
+
+
+def test_several_files_or_a_folder_are_documents_one_after_the_other(tmp_path):
+    for name in ("b.txt", "a.txt", "c.md"):
+        (tmp_path / name).write_text(f"{name} ")
+    assert documents_of(TextFile(tmp_path)) == ["a.txt ", "b.txt "]
+    assert documents_of(TextFile([tmp_path / "c.md", tmp_path / "a.txt"])) == ["c.md ", "a.txt "]
+    with pytest.raises(InputError, match=r"data\.path is an empty list"):
+        TextFile([])
+
+
+@pytest.mark.parametrize("chunk", [1, 1 << 20])
+def test_every_line_ends_with_a_word_of_its_own(tmp_path, monkeypatch, chunk):
+    """As Penn Treebank and WikiText-2 are counted: a token a line, blank ones and the last without its end too."""
+    monkeypatch.setattr(decoded, "CHUNK", chunk)
+    path = tmp_path / "a.txt"
+    path.write_bytes(b" a <unk> \n \n b\r\nc")
+    tokens = WordPipeline("whitespace").split("".join(documents_of(TextFile(path, line_end="<eos>"))))
+    assert tokens == ["a", "<unk>", "<eos>", "<eos>", "b", "<eos>", "c", "<eos>"]
+    for wrong in ("", "a b"):
+        with pytest.raises(InputError, match=r"data\.line_end must be one word"):
+            TextFile(path, line_end=wrong)

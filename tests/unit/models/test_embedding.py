@@ -64,7 +64,7 @@ def test_dropout_hides_single_numbers_in_training_alone():
 
 
 @pytest.mark.parametrize("name", ["vectors.txt", "vectors.txt.gz"])
-@pytest.mark.parametrize("header", ["", "4 3\n"])
+@pytest.mark.parametrize("header", ["", "4 3\n", "\ufeff", "\ufeff4 3\n"])
 def test_vectors_replace_known_tokens(tmp_path, caplog, name, header):
     text = header + "good 1 2 3\n. . . 4 5 6\nother 7 8 9 \n<pad> 1 1 1\ngood 0 0 0\n"
     path = tmp_path / name

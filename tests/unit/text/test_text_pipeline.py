@@ -58,10 +58,12 @@ def test_ids_are_those_of_build_vocab_from_iterator(texts, max_tokens, min_freq)
         WordPipeline(),
         WordPipeline("char", None),
         WordPipeline("whitespace", 5),
+        WordPipeline("whitespace", lowercase=True),
+        WordPipeline("char", lowercase=True),
         BPEPipeline(300),
         BPEPipeline(270, False),
     ],
-    ids=["basic_english", "char", "whitespace", "bpe", "bpe with capitals"],
+    ids=["basic_english", "char", "whitespace", "whitespace folded", "char folded", "bpe", "bpe with capitals"],
 )
 def test_saved_pipeline_is_the_same(pipeline):
     encoded = pipeline.fit_encode(TEXTS)
@@ -85,6 +87,19 @@ def test_unknown_tokens_and_no_texts():
     good, film = pipeline.tokens.index("good"), pipeline.tokens.index("film")
     assert rows(pipeline.encode(UNSEEN)) == [[good, 0, 0], [], [film]]
     assert rows(pipeline.encode([])) == []
+
+
+@pytest.mark.parametrize("tokenizer", ["char", "whitespace"])
+def test_capitals_are_folded_wherever_texts_are_read(tokenizer):
+    pipeline, other = WordPipeline(tokenizer, lowercase=True), WordPipeline(tokenizer, lowercase=True)
+    encoded = pipeline.fit_encode(iter(["The Dog", "A CAT"]))
+    other.fit(["The Dog", "A CAT"])
+    assert pipeline.tokens == other.tokens
+    assert not any(token != token.lower() for token in pipeline.tokens)
+    assert rows(pipeline.encode(["the dog", "a cat"])) == rows(encoded)
+    assert pipeline.split("A Dog") == WordPipeline(tokenizer).split("a dog")
+    # Pipelines of earlier versions keep their digests.
+    assert "lowercase" not in WordPipeline(tokenizer).config()
 
 
 def test_decode_reads_well():

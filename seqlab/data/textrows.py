@@ -1,0 +1,315 @@
+"""Texts and labels row by row, from CSV, TSV, JSON lines, JSON, Excel or a folder of classes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from seqlab.data.classfolder import class_rows
+from seqlab.data.dialect import detect, is_spaced
+from seqlab.data.files import (
+    LONGEST_LINE,
+    bounded_lines,
+    check_columns,
+    csv_rows,
+    open_bytes,
+    open_text,
+    parse_json,
+    readable,
+    sample_of,
+    suffix_of,
+)
+from seqlab.errors import InputError, shorten
+from seqlab.schema import did_you_mean
+
+log = logging.getLogger(__name__)
+
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+LINES = (".jsonl", ".ndjson")
+FORMATS = (*DELIMITERS, *LINES, ".json", ".xlsx")
+
+Rows = tuple[list[str], list[str]]
+"""Texts and labels."""
+Column = str | int
+"""The name of a column, or its number from 1 on where there is no header."""
+_MOST_WORKBOOK = 1 << 31  # bytes of an .xlsx file, unpacked
+
+
+@dataclass(frozen=True)
+class TextRows:
+    """How texts and labels are read out of a file, whatever its format.
+
+    Attributes:
+        text_columns: columns that are joined by a space; in JSON also paths such as ``review.text``.
+        label_column: the column of labels.
+        encoding: of text files.
+        quoted: whether quotation marks enclose cells.
+        delimiter: what separates cells; None detects it.
+        header: whether the first row holds names; without it, columns are numbers from 1 on.
+        missing: rows without a label or text are refused (``refuse``) or left out (``drop``). With ``refuse`` a text
+            may be empty, as long as not all are.
+        na: labels that stand for no label.
+    """
+
+    text_columns: tuple[Column, ...]
+    label_column: Column
+    encoding: str = "utf-8"
+    quoted: bool = True
+    delimiter: str | None = None
+    header: bool = True
+    missing: Literal["refuse", "drop"] = "refuse"
+    na: tuple[str, ...] = ()
+
+    def examples(self, path: Path) -> Rows:
+        """All texts with their labels, in the file's order.
+
+        Raises:
+            InputError: the file cannot be read; a column that is not there or twice; a broken row; an empty label;
+                no text at all.
+        """
+        texts: list[str] = []
+        labels: list[str] = []
+        dropped = 0
+        for place, text, label in self._rows(path, True):
+            if label in self.na:
+                label = ""
+            if self.missing == "drop" and not (label and text.strip()):
+                dropped += 1
+                continue
+            if not label:
+                raise InputError(
+                    f"{shorten(path)}, {place}: the label (column '{self.label_column}') is empty: fill it in, delete "
+                    "the row, or leave such rows out with data.missing=drop."
+                )
+            texts.append(text)
+            labels.append(label)
+        if dropped:
+            log.info("%s: %s rows without a label or text are left out", shorten(path), f"{dropped:,}")
+        if not texts:
+            raise InputError(f"{shorten(path)} holds no examples.")
+        if not any(text.strip() for text in texts):
+            raise InputError(
+                f"every text of {shorten(path)} (column '{self._text_name}') is empty: is it another column?"
+            )
+        return texts, labels
+
+    def texts(self, path: Path) -> list[str]:
+        """All texts, in the file's order; labels need not be there.
+
+        Raises:
+            InputError: as ``examples``, but for labels.
+        """
+        found = [text for _, text, _ in self._rows(path, False)]
+        if not found:
+            raise InputError(f"{shorten(path)} holds no texts.")
+        return found
+
+    @property
+    def _text_name(self) -> str:
+        return ", ".join(str(column) for column in self.text_columns)
+
+    def _rows(self, path: Path, labelled: bool) -> Iterator[tuple[str, str, str]]:
+        """Place, text and label (``""`` where none is asked for); blank rows are passed over."""
+        if path.is_dir():
+            yield from class_rows(path, self.encoding)
+            return
+        suffix = suffix_of(path)
+        if suffix in LINES:
+            rows = self._lines(path, labelled)
+        elif suffix == ".json":
+            rows = self._objects(path, labelled)
+        elif suffix == ".xlsx":
+            rows = self._cells(path, _sheet(path), labelled)
+        elif suffix in DELIMITERS or self.delimiter is not None:
+            rows = self._cells(path, self._separated(path), labelled)
+        else:
+            raise InputError(
+                f"cannot tell the format of {shorten(path)} by its name: it must end in {', '.join(FORMATS[:-1])} or "
+                ".xlsx (text files also with .gz), or set data.delimiter."
+            )
+        yield from rows
+
+    def _separated(self, path: Path) -> Iterator[tuple[str, list[str]]]:
+        """Rows of cells of a CSV, each with its place."""
+        dialect = detect(
+            sample_of(path, self.encoding),
+            usual=DELIMITERS.get(suffix_of(path), ","),
+            delimiter=self.delimiter,
+            decimal=".",
+            header=self.header,
+            quoted=self.quoted,
+        )
+        if sentence := dialect.said(path):
+            log.info(sentence)
+        width = 0
+        with readable(path, self.encoding), open_text(path, self.encoding) as file:
+            for number, row in csv_rows(file, path, dialect, quoted=self.quoted):
+                if not row:
+                    continue
+                width = width or len(row)
+                if len(row) != width:
+                    raise InputError(
+                        f"{shorten(path)}, line {number}: {len(row)} fields where the first line has {width}: enclose "
+                        "fields that hold the delimiter in quotation marks, or set data.delimiter."
+                    )
+                if self.quoted and any(is_spaced(cell) and cell.rstrip()[-1] == '"' for cell in row):
+                    raise InputError(
+                        f"{shorten(path)}, line {number}: a quotation mark stands behind a space: remove the space, or "
+                        "set data.quoted=false where quotation marks are plain characters."
+                    )
+                yield f"line {number}", row
+
+    def _cells(
+        self, path: Path, rows: Iterator[tuple[str, list[str]]], labelled: bool
+    ) -> Iterator[tuple[str, str, str]]:
+        names = [name.strip().removeprefix("\ufeff") for name in next(rows, ("", []))[1]] if self.header else None
+        found: tuple[list[int], int] | None = None if names is None else self._places(path, names, labelled)
+        for place, row in rows:
+            if found is None:
+                found = self._places(path, row, labelled)
+            texts, label = found
+            yield place, _joined([row[at] for at in texts]), row[label].strip() if labelled else ""
+
+    def _places(self, path: Path, first: Sequence[str], labelled: bool) -> tuple[list[int], int]:
+        """Where in a row the texts and the label stand."""
+        columns = [*self.text_columns, self.label_column] if labelled else list(self.text_columns)
+        find = _named if self.header else _numbered
+        found = [find(path, column, first) for column in columns]
+        return (found[:-1], found[-1]) if labelled else (found, -1)
+
+    def _lines(self, path: Path, labelled: bool) -> Iterator[tuple[str, str, str]]:
+        with readable(path, self.encoding), open_text(path, self.encoding) as file:
+            for number, line in enumerate(bounded_lines(file, path), 1):
+                line = line.removeprefix("\ufeff") if number == 1 else line
+                if line.strip():
+                    row = parse_json(line, f"{shorten(path)}, line {number}")
+                    yield self._of_object(path, row, f"line {number}", labelled)
+
+    def _objects(self, path: Path, labelled: bool) -> Iterator[tuple[str, str, str]]:
+        """Of a list of objects; the whole file is held."""
+        with readable(path, self.encoding), open_text(path, self.encoding) as file:
+            text = "".join(bounded_lines(file, path)).removeprefix("\ufeff")
+        rows = parse_json(text, shorten(path))
+        if not isinstance(rows, list):
+            raise InputError(
+                f'{shorten(path)} must hold a list of objects, [{{"text": ..., "label": ...}}, ...]: '
+                "name a file with an object a line .jsonl."
+            )
+        for number, row in enumerate(rows, 1):
+            yield self._of_object(path, row, f"object {number}", labelled)
+
+    def _of_object(self, path: Path, row: Any, place: str, labelled: bool) -> tuple[str, str, str]:
+        where = f"{shorten(path)}, {place}"
+        if not isinstance(row, dict):
+            raise InputError(f'{where} is not a JSON object: write {{"text": ..., "label": ...}}.')
+        texts = []
+        for column in self.text_columns:
+            text = _field(path, row, str(column), place)
+            if text is None and self.missing == "drop":
+                text = ""
+            if not isinstance(text, str):
+                raise InputError(f"{where}: '{column}' must be a string, not {_brief(text)}.")
+            texts.append(text)
+        if not labelled:
+            return place, _joined(texts), ""
+        label = _field(path, row, str(self.label_column), place)
+        if isinstance(label, (dict, list)):
+            raise InputError(f"{where}: '{self.label_column}' must be a label, not {_brief(label)}.")
+        said = label.strip() if isinstance(label, str) else "" if label is None else json.dumps(label)
+        return place, _joined(texts), said
+
+
+def _joined(texts: Sequence[str]) -> str:
+    """One text as it is; of several, those that are not empty, with a space between them."""
+    return texts[0] if len(texts) == 1 else " ".join(text for text in texts if text.strip())
+
+
+def _named(path: Path, column: Column, names: Sequence[str]) -> int:
+    """The place of a column that is named by the header."""
+    name = str(column)
+    if names.count(name) > 1:
+        raise InputError(f"{shorten(path)} has two columns '{shorten(name)}': rename one.")
+    if name in names:
+        return names.index(name)
+    raise InputError(_no_column(path, name, names, "the first line has"))
+
+
+def _numbered(path: Path, column: Column, first: Sequence[str]) -> int:
+    """The place of a column that is named by its number."""
+    if not isinstance(column, int):
+        raise InputError(
+            f"data.header=false: columns are named by their numbers, from 1 on, not '{shorten(column)}': set "
+            "data.text_column=1 data.label_column=2."
+        )
+    if not 1 <= column <= len(first):
+        raise InputError(f"{shorten(path)} has no column {column}: its first line has {len(first)}, counted from 1 on.")
+    return column - 1
+
+
+def _field(path: Path, row: Mapping[str, Any], name: str, place: str) -> Any:
+    """A value of an object: by its key, or by a path of keys and of numbers from 0 on in lists."""
+    if name in row:
+        return row[name]
+    found: Any = row
+    for key in name.split("."):
+        if isinstance(found, dict) and key in found:
+            found = found[key]
+        elif isinstance(found, list) and key.isdecimal() and len(key) < 9 and int(key) < len(found):
+            found = found[int(key)]
+        else:
+            raise InputError(_no_column(path, name, list(row), f"{place} has"))
+    return found
+
+
+def _no_column(path: Path, name: str, known: Sequence[str], where: str) -> str:
+    hint = did_you_mean(name, known).lstrip("; ")
+    if not hint or hint.startswith("known"):
+        hint = "set data.text_column and data.label_column, or data.header=false where the first line is data."
+    listed = ", ".join(f"'{shorten(column, 40)}'" for column in known[:20]) or "none"
+    more = f" and {len(known) - 20} more" if len(known) > 20 else ""
+    return f"{shorten(path)} has no column '{shorten(name)}' ({where} {listed}{more}): {hint}"
+
+
+def _sheet(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Rows of the first sheet of an Excel workbook, as text; blank ones are passed over."""
+    try:
+        import openpyxl
+    except ImportError as error:
+        raise InputError(
+            f"{shorten(path)} needs openpyxl: pip install 'seqlab[xlsx]', or save the sheet as CSV."
+        ) from error
+    with readable(path):
+        try:
+            with zipfile.ZipFile(path) as parts:
+                if sum(part.file_size for part in parts.infolist()) > _MOST_WORKBOOK:
+                    raise InputError(f"{shorten(path)} unpacks to more than 2 GB: save the sheet as CSV.")
+            with open_bytes(path) as file:
+                sheet = openpyxl.load_workbook(file, read_only=True, data_only=True).worksheets[0]
+                for number, cells in enumerate(sheet.iter_rows(values_only=True), 1):
+                    row = [_cell(value) for value in cells]
+                    check_columns(row, path, number)
+                    if any(len(cell) > LONGEST_LINE for cell in row):
+                        raise InputError(f"{shorten(path)}, row {number}: a cell is too long.")
+                    if any(row):
+                        yield f"row {number}", row
+        except (zipfile.BadZipFile, KeyError, IndexError, ValueError, SyntaxError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{shorten(path)} is no Excel workbook, or damaged ({shorten(error)}).") from error
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return "" if value is None else str(value)
+
+
+def _brief(value: Any) -> str:
+    return shorten(json.dumps(value), 40)
