@@ -2,7 +2,7 @@
 
 python -m pytest                                    one worker a core; a named file runs in this process
 python -m pytest -n 0 tests/unit                    in this process
-python -m pytest --hypothesis-profile=thorough      every random example that a test asks for, not a share of them
+python -m pytest --hypothesis-profile=thorough      every random example that a test asks for, new ones each time
 python -m pytest -m slow                            long proofs, left out by default
 """
 
@@ -42,7 +42,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Draw a share of the examples, unless ``--hypothesis-profile=thorough``; slow tests draw all."""
+    """Draw a share of the examples, the same ones every time, unless ``--hypothesis-profile=thorough`` or slow."""
     if config.getoption("--hypothesis-profile") == "thorough":
         return
     for item in items:
@@ -51,7 +51,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         own = getattr(test, "_hypothesis_internal_use_settings", None)
         if own is None or item.get_closest_marker("slow") or getattr(test, "_drawn_less", False):
             continue
-        test._hypothesis_internal_use_settings = settings(own, max_examples=max(FEWEST, own.max_examples // SHARE))
+        fewer = max(FEWEST, own.max_examples // SHARE)
+        test._hypothesis_internal_use_settings = settings(own, max_examples=fewer, derandomize=True, database=None)
         test._drawn_less = True  # the function of a parametrized test is there once for each
 
 
