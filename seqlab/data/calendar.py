@@ -1,4 +1,4 @@
-"""Clocks and calendars: read times, find the step of a clock, continue it, and say where in day, week and year it is.
+"""Clocks and calendars: find the step of a clock, continue it, and say where in day, week and year it is.
 
 Times are datetime64[s] without a zone: those of a file with offsets are counted in UTC.
 """
@@ -18,7 +18,6 @@ from seqlab.types import InputError
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 _UNITS = ((7 * 86_400, "W"), (86_400, "D"), (3_600, "h"), (60, "min"), (1, "s"))
-_LATEST = np.datetime64("9999-12-31T23:59:59", "s")
 
 
 def _days(times: np.ndarray) -> np.ndarray:
@@ -96,45 +95,6 @@ def features(times: np.ndarray, names: Sequence[str]) -> np.ndarray:
         count, greatest = _FEATURES[name]
         found[:, column] = count(times) / greatest - 0.5
     return found
-
-
-def are_counts(cells: pd.Series) -> bool:
-    """Whether whole numbers are positions or seconds since 1970, rather than years (1749) or dates (20200131)."""
-    if isinstance(cells.dtype, pd.DatetimeTZDtype) or cells.dtype.kind == "M":
-        return False
-    words = cells.dropna().astype(str).str.strip()
-    return len(words) > 0 and bool(words.str.fullmatch(r"\d+").all()) and not words.str.len().isin((4, 8)).all()
-
-
-def have_offsets(cells: pd.Series) -> bool:
-    """Whether times say how far they are from UTC, so that reading leads them there."""
-    if isinstance(cells.dtype, pd.DatetimeTZDtype) or cells.dtype.kind == "M":
-        return isinstance(cells.dtype, pd.DatetimeTZDtype)
-    words = cells.dropna().astype(str)
-    return bool(words.str.contains(r"\d[T ]\d.*(?:[+-]\d\d(?::?\d\d)?|Z)\s*$").any())
-
-
-def read_times(cells: pd.Series, counts: bool = False) -> np.ndarray:
-    """``(N,)`` datetime64[s] of ISO-like dates and times; NaT where a cell is none, or is finer than a second.
-
-    Args:
-        cells: text (``2016-07-01 03:00:00``, ``2016/7/1``, ``1949-01``, ``1749``, ``20200131``; an offset as in
-            ``2016-07-01T03:00+02:00`` leads to UTC), or times.
-        counts: they are whole seconds since 1970 instead.
-    """
-    if counts:
-        numbers = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-        whole = (numbers == np.floor(numbers)) & (numbers >= 0) & (numbers <= _LATEST.astype(np.int64))
-        times = np.where(whole, numbers, 0).astype(np.int64).astype("datetime64[s]")
-        times[~whole] = np.datetime64("NaT")
-        return times
-    if not isinstance(cells.dtype, pd.DatetimeTZDtype) and cells.dtype.kind != "M":
-        cells = cells.astype(str)
-        cells = cells.mask(cells.isin(["now", "today", "<NA>"]))  # pandas would look at the clock on the wall
-    found = pd.to_datetime(cells, format="ISO8601", errors="coerce", utc=True).dt.tz_localize(None).to_numpy()
-    times = found.astype("datetime64[s]")
-    times[times != found] = np.datetime64("NaT")
-    return times
 
 
 def offset_of(freq: str) -> Any:

@@ -97,16 +97,16 @@ class ColumnFile:
     def _thousands(self) -> str | None:
         return _MARKS.get(self.thousands or "", self.thousands)
 
-    def column(self, name: str, names: Sequence[str]) -> str:
-        """``name``, which is one of the file's.
+    def column(self, name: str, names: Sequence[str], key: str = "") -> str:
+        """``name``, which is one of the file's; ``key`` is the option that names it.
 
         Raises:
             InputError: it is none of them.
         """
         if name not in names:
-            raise InputError(
-                f"{shorten(self.path)} has no column '{shorten(name)}'{did_you_mean(name, [known for known in names if known.strip()])}"
-            )
+            where = f"{key}: " if key else ""
+            near = did_you_mean(name, [known for known in names if known.strip()])
+            raise InputError(f"{where}{shorten(self.path)} has no column '{shorten(name)}'{near}")
         return name
 
     def head(self) -> pd.DataFrame:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from seqlab.errors import InputError, shorten
+
 UNITS = {"seconds": 12, "milliseconds": 15, "microseconds": 18, "nanoseconds": 21}
 """Units that count from 1970, and how many digits a count of each has at most."""
 
 _LATEST = np.datetime64("9999-12-31T23:59:59", "us").astype(np.int64)
-_MONTHS = {name: number for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
+MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTHS = {name: number for number, name in enumerate(MONTH_NAMES, 1)}
 _PIVOT = 69  # of years of two digits: 69 is 1969, 68 is 2068, as strptime has it
 
 
@@ -138,3 +142,20 @@ def from_fields(fields: pd.DataFrame) -> np.ndarray:
     found = date.astype("datetime64[us]") + (seconds * 10**6 + fraction).astype("timedelta64[us]")
     found[~right] = np.datetime64("NaT")
     return found
+
+
+def date_of(text: str, zone: Zone | None, key: str, times: np.ndarray) -> np.datetime64:
+    """A date that an option gives, in UTC where ``times`` are: in the data's own zone unless it has an offset.
+
+    Raises:
+        InputError: it is no date.
+    """
+    cells = pd.Series([text], dtype="str")
+    found = iso(cells).astype("datetime64[s]")[0]
+    if np.isnat(found):
+        raise InputError(f"{key}={shorten(text, 40)} is no date: write 1957-01, 2017-06-01 or '2017-06-01 12:00'.")
+    if zone is None or (len(text) > 11 and text[-1:] == "Z") or re.search(r":\d\d.*[+-]\d\d:?\d\d$", text):
+        return found
+    later = np.flatnonzero(zone.local(times) >= found)
+    ahead = zone.ahead(times[later[0]] if len(later) else times[-1])
+    return found - np.timedelta64(int(ahead), "s")
