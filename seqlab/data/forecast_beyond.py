@@ -61,7 +61,7 @@ def beyond(data: ForecastData, known: np.ndarray | None = None) -> Outlook:
             f"{of_series(series.ids[number])}: bring more."
         )
     last = series.values[series.stops - 1, None, : len(series.targets)]
-    longer = extended(_tail(series, read), np.repeat(last, horizon, axis=1), known)
+    longer = extended(tail(series, read), np.repeat(last, horizon, axis=1), known)
     origins = longer.starts + read
     # What stands in the rows to come is read by nobody: they are not measured, and look-backs end before them.
     units = ForecastUnits(longer, data.scaling, horizon, data.units.deviation, data.units.seasonal)
@@ -106,7 +106,7 @@ def upcoming(series: Series, steps: int) -> np.ndarray:
     return np.stack([continue_times(series.times[stop - 1], series.freq, steps) for stop in series.stops])
 
 
-def _tail(series: Series, rows: int) -> Series:
+def tail(series: Series, rows: int) -> Series:
     """The last ``rows`` of each series."""
     taken = (series.stops[:, None] + np.arange(-rows, 0)).ravel()
     return replace(

@@ -50,6 +50,10 @@ class Series:
         """``time`` as text, with its zone where the data have one."""
         return str(time) if self.zone is None else self.zone.text(np.array([time]))[0]
 
+    def wall(self, rows: np.ndarray) -> np.ndarray:
+        """What a clock on the wall showed at ``rows``, for pictures."""
+        return self.times[rows] if self.zone is None else self.zone.local(self.times[rows])
+
     @property
     def stops(self) -> np.ndarray:
         """``(S,)`` int64: the row behind the last of each series."""

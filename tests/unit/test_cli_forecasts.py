@@ -154,8 +154,8 @@ def test_predict_goes_on_from_another_file(invoke, planned, home):
 
 
 @pytest.mark.parametrize(("words", "sentence"), [
-    (["--horizon", "99"], "up to 6 steps, not 99: train one with data.horizon=99"),
-    (["--horizon", "0"], "up to 6 steps, not 0"),
+    (["--horizon", "9999"], "--horizon 9999: a run of data.horizon=6 forecasts 1 to 6,000 steps"),
+    (["--horizon", "0"], "--horizon 0: a run of data.horizon=6"),
     (["--csv", "nowhere/out.csv"], "nowhere is no folder: make it first"),
     (["--plot", "nowhere/out.png"], "nowhere is no folder: make it first"),
     (["--path", "other.csv"], "data=waves is no file of yours"),
@@ -167,7 +167,7 @@ def test_what_predict_cannot_do_is_one_sentence(invoke, run_dir, words, sentence
 
 
 def test_plans_are_asked_for(invoke, planned, home):
-    assert "planned for plan, and the data end before: say it of the 6 rows" in refused(invoke("predict", planned))
+    assert "future values of plan for the 6 rows from 2020-01-09T08:00:00 to" in refused(invoke("predict", planned))
     (home / "short.csv").write_text("date,plan\n2020-01-09 08:00:00,3\n")
     assert "says nothing of" in refused(invoke("predict", planned, "--plans", "short.csv"))
     assert "cannot read" in refused(invoke("predict", planned, "--plans", "none.csv"))
