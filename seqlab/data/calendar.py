@@ -5,6 +5,7 @@ Times are datetime64[s] without a zone: those of a file with offsets are counted
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -97,6 +98,10 @@ def features(times: np.ndarray, names: Sequence[str]) -> np.ndarray:
     return found
 
 
+_ANY_DAY = re.compile(r"(\d*)M([1-9]|[12]\d|3[01])")
+"""Months by a day: ``M15`` is every 15th, ``3M30`` the 30th of every third month, or its last day if that is sooner."""
+
+
 def offset_of(freq: str) -> Any:
     """The step of a clock, as pandas writes it (``h``, ``15min``, ``D``, ``B``, ``W-SUN``, ``MS``), as its offset.
 
@@ -104,6 +109,8 @@ def offset_of(freq: str) -> Any:
         InputError: there is no such step; one that is not forward, or less than a second.
     """
     try:
+        if match := _ANY_DAY.fullmatch(freq):
+            return pd.DateOffset(months=int(match[1] or 1))
         with warnings.catch_warnings():
             warnings.simplefilter("error", FutureWarning)  # names that some releases of pandas know, and others do not
             offset = pd.tseries.frequencies.to_offset(freq)
@@ -114,7 +121,8 @@ def offset_of(freq: str) -> Any:
     except (ValueError, TypeError, FutureWarning) as error:
         raise InputError(
             f"freq={freq!r} is not the step of a clock: write it as pandas does, for example 15min, h, D, B (days but "
-            "weekends), W-SUN, MS (months, by their first day), ME (by their last), QS-JAN or YS-JAN."
+            "weekends), W-SUN, MS (months, by their first day), ME (by their last), BME (by their last weekday), "
+            "M15 (by the 15th), QS-JAN or YS-JAN."
         ) from error
     return offset
 
@@ -163,9 +171,42 @@ def _infer_calendar(times: np.ndarray, within: np.ndarray) -> str | None:
         if step == 12:
             return f"Y{end}-{_MONTHS[month]}"
         return f"M{end}" if step == 1 else f"{step}M{end}"
+    if step > 0 and (found := _other_months(times, within, int(step))) is not None:
+        return found
     days, weekdays = np.diff(_days(times))[within], _weekday(times)
     weekends = (days == 3) & (weekdays[1:][within] == 0)
     return "B" if _most_common(days) == 1 and weekends.any() and weekdays.max() < 5 else None
+
+
+def _other_months(times: np.ndarray, within: np.ndarray, step: int) -> str | None:
+    """Months by another day than their first or last; None where weeks or days are as regular."""
+    seconds = np.diff(times).astype(np.int64)[within]
+    if (seconds % _most_common(seconds) == 0).all():
+        return None
+    name = "" if step == 1 else str(step)
+    starts, ends = (_weekday_of_month(times, end) for end in (False, True))
+    days = times.astype("datetime64[D]")
+    if (days == starts).all() or (days == ends).all():
+        return f"{name}BM{'S' if (days == starts).all() else 'E'}"
+    day = int(_day_of_month(times).max()) + 1
+    return f"{name}M{day}" if (_day_of_month(times) == _on_day(times, day)).all() else None
+
+
+def _weekday_of_month(times: np.ndarray, end: bool) -> np.ndarray:
+    """The first or last day of each month that is no Saturday and no Sunday."""
+    months = times.astype("datetime64[M]")
+    if not end:
+        first = months.astype("datetime64[D]")
+        return first + np.where(_weekday(first) > 4, 7 - _weekday(first), 0)
+    last = (months + 1).astype("datetime64[D]") - 1
+    return last - np.maximum(_weekday(last) - 4, 0)
+
+
+def _on_day(times: np.ndarray, day: int) -> np.ndarray:
+    """From 0: day ``day`` of the months of ``times``, or their last if that is sooner."""
+    months = times.astype("datetime64[M]")
+    length = ((months + 1).astype("datetime64[D]") - months.astype("datetime64[D]")).astype(np.int64)
+    return np.minimum(day, length) - 1
 
 
 def _most_common(values: np.ndarray) -> int:
@@ -183,6 +224,8 @@ def steps_of(times: np.ndarray, starts: np.ndarray, freq: str) -> np.ndarray:
     """
     offset = offset_of(freq)
     seconds = _seconds(offset)
+    if match := _ANY_DAY.fullmatch(freq):
+        return _month_steps(times, starts, int(match[1] or 1), int(match[2]))
     lengths = np.diff(np.append(starts, len(times)))
     if seconds is not None:
         steps, rest = np.divmod((times - np.repeat(times[starts], lengths)).astype(np.int64), seconds)
@@ -196,6 +239,15 @@ def steps_of(times: np.ndarray, starts: np.ndarray, freq: str) -> np.ndarray:
         return steps - np.repeat(steps[starts], lengths)
     pieces = np.split(times, starts[1:])
     return np.concatenate([_on_clock(piece, piece[0], piece[-1], offset) for piece in pieces])
+
+
+def _month_steps(times: np.ndarray, starts: np.ndarray, every: int, day: int) -> np.ndarray:
+    """``steps_of`` months by their day ``day``."""
+    lengths = np.diff(np.append(starts, len(times)))
+    months, clocks = times.astype("datetime64[M]").astype(np.int64), times.astype(np.int64) % 86_400
+    apart = months - np.repeat(months[starts], lengths)
+    right = (_day_of_month(times) == _on_day(times, day)) & (clocks == np.repeat(clocks[starts], lengths))
+    return np.where(right & (apart % every == 0), apart // every, -1)
 
 
 def _on_clock(times: np.ndarray, first: np.datetime64, last: np.datetime64, offset: Any) -> np.ndarray:
@@ -221,7 +273,17 @@ def continue_times(last: np.datetime64, freq: str, count: int) -> np.ndarray:
     Raises:
         InputError: no such ``freq``; ``last`` does not lie on that clock (a 15th, of months by their first days).
     """
-    found = pd.date_range(last, periods=count + 1, freq=offset_of(freq), unit="s").to_numpy()
+    if match := _ANY_DAY.fullmatch(freq):
+        months = last.astype("datetime64[M]") + int(match[1] or 1) * np.arange(count + 1)
+        days = months.astype("datetime64[D]") + _on_day(months, int(match[2]))
+        clock = last - last.astype("datetime64[D]").astype("datetime64[s]")
+        found = days.astype("datetime64[s]") + clock
+    else:
+        found = _pandas_clock(last, freq, count)
     if found[0] != last:
         raise InputError(f"{last} does not lie on a clock of freq={freq}: give the freq of the series.")
     return found[1:]
+
+
+def _pandas_clock(last: np.datetime64, freq: str, count: int) -> np.ndarray:
+    return pd.date_range(last, periods=count + 1, freq=offset_of(freq), unit="s").to_numpy()

@@ -107,3 +107,25 @@ def test_features_may_be_none_but_not_unknown_or_twice():
         features(times, ["weekdy"])
     with pytest.raises(InputError, match="names 'hour' twice"):
         features(times, ["hour", "hour"])
+
+
+@pytest.mark.parametrize(
+    ("days", "freq"),
+    [
+        (["2015-12-15", "2016-01-15", "2016-02-15", "2016-03-15"], "M15"),
+        (["2015-12-30", "2016-01-30", "2016-02-29", "2016-03-30"], "M30"),
+        (["2015-12-31", "2016-01-29", "2016-02-29", "2016-03-31", "2016-04-29"], "BME"),
+        (["2015-12-01", "2016-01-01", "2016-02-01", "2016-03-01", "2016-05-02"], "BMS"),
+        (["2015-11-15", "2016-02-15", "2016-05-15"], "3M15"),
+        (["2016-01-01", "2016-01-31", "2016-03-01", "2016-03-31"], "30D"),
+    ],
+)
+def test_months_may_go_by_any_day(days, freq):
+    times, one = np.array(days, "datetime64[s]"), np.zeros(1, np.int64)
+    assert infer_freq(times, one) == freq
+    steps = steps_of(times, one, freq)
+    assert (np.diff(steps) >= 1).all()
+    following = continue_times(times[0], freq, int(steps[-1]))
+    assert np.array_equal(np.append(times[:1], following)[steps], times)
+    if freq == "M30":
+        assert steps_of(np.append(times, np.datetime64("2016-04-29", "s")), one, freq)[-1] == -1

@@ -540,3 +540,10 @@ def test_offsets_become_the_zone_of_the_series(tmp_path):
     series = SeriesFile(path, time_column="time").read()
     assert series.moment(series.times[0]) == "2020-01-01T00:00:00+02:00"
     assert str(series.times[0]) == "2019-12-31T22:00:00"
+
+
+def test_monthly_rows_may_lie_on_any_day(tmp_path):
+    for days, freq in (("15 15 15", "M15"), ("30 29 30", "M30"), ("29 29 31", "BME")):
+        rows = [f"2016-{month:02}-{day},{month}" for month, day in enumerate(days.split(), 1)]
+        path = write(tmp_path / "a.csv", rows, "t,v")
+        assert SeriesFile(path, time_column="t").read().freq == freq
