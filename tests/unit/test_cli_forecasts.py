@@ -239,3 +239,22 @@ def test_precision_is_what_it_was(run_dir):
     saved = {"device": "cpu", "precision": "fp32"}
     assert build.remembered(saved, "cpu", "auto").precision == "fp32"
     assert build.remembered({**saved, "precision": "bf16"}, "cpu", "fp32").precision == "fp32"
+
+
+def test_new_rows_in_the_file_are_answered_with_the_command_that_goes_on(invoke, planned, home):
+    whole = (home / "own.csv").read_text()
+    try:
+        (home / "own.csv").write_text(whole + "2020-01-09 08:00:00,9,1\n")
+        sentence = refused(invoke("predict", planned, "--plans", "plans.csv"))
+    finally:
+        (home / "own.csv").write_text(whole)
+    assert f"after the new rows: seqlab predict {planned} --path {home / 'own.csv'}. Otherwise put" in sentence
+
+
+def test_steps_beyond_the_horizon_are_marked(invoke, run_dir):
+    text = said(invoke("predict", run_dir, "--horizon", 8))
+    assert "rolled on after step 6" in " ".join(text.split())
+    assert (text.count("yes"), text.count("[")) == (2, 6)
+    lines = [json.loads(line) for line in said(invoke("predict", run_dir, "--horizon", 8, "--json")).splitlines()]
+    assert [line["rolled_on"] for line in lines] == [False] * 6 + [True] * 2
+    assert lines[6]["demand_95%"] is None

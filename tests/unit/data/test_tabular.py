@@ -543,7 +543,7 @@ def test_offsets_become_the_zone_of_the_series(tmp_path):
 
 
 def test_monthly_rows_may_lie_on_any_day(tmp_path):
-    for days, freq in (("15 15 15", "M15"), ("30 29 30", "M30"), ("29 29 31", "BME")):
+    for days, freq in (("15 15 15 15", "M15"), ("30 29 30 30", "M30"), ("29 29 31 29", "BME")):
         rows = [f"2016-{month:02}-{day},{month}" for month, day in enumerate(days.split(), 1)]
         path = write(tmp_path / "a.csv", rows, "t,v")
         assert SeriesFile(path, time_column="t").read().freq == freq
