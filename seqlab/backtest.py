@@ -14,6 +14,7 @@ import pandas as pd
 
 from seqlab import build, compose
 from seqlab.data.forecast import ForecastData, Windows
+from seqlab.data.series import Series
 from seqlab.forecasts import Asked, intervals
 from seqlab.tasks.forecast_errors import ForecastErrors, blocks
 from seqlab.types import InputError
@@ -172,8 +173,8 @@ def _row(
 ) -> dict[str, Any]:
     times, origins = data.series.times, fold.windows.origins
     row: dict[str, Any] = {
-        "from": _short(times[origins.min()]),
-        "to": _short(times[(origins + fold.windows.horizon - 1).max()]),
+        "from": _short(data.series, times[origins.min()]),
+        "to": _short(data.series, times[(origins + fold.windows.horizon - 1).max()]),
         "windows": len(origins),
     }
     model = errors["model"].compute()
@@ -182,9 +183,9 @@ def _row(
     return row | {f"floor: {name}": found.compute()[told] for name, found in errors.items() if name != "model"}
 
 
-def _short(time: np.datetime64) -> str:
-    """A time without the zeros that say nothing."""
-    text = str(time).replace("T", " ")
+def _short(series: Series, time: np.datetime64) -> str:
+    """A time without the zeros that say nothing, with its zone where the data have one."""
+    text = series.moment(time).replace("T", " ")
     return text.removesuffix(":00").removesuffix(" 00:00")
 
 

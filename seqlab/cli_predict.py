@@ -38,7 +38,9 @@ def predict(
     texts: Annotated[
         list[str] | None, typer.Argument(help="Texts to label or translate, or - for one a line from standard input.")
     ] = None,
-    horizon: Annotated[int | None, typer.Option(help="Of a forecast: steps; by default all it learned.")] = None,
+    horizon: Annotated[
+        int | None, typer.Option(help="Of a forecast: steps; by default those it learned, beyond them by rolling on.")
+    ] = None,
     path: Annotated[
         Path | None, typer.Option(help="Of a forecast: another file of the same columns to go on from.")
     ] = None,
@@ -192,17 +194,21 @@ def _forecast(found: Outcome, run: Path, csv: Path | None, plot: Path | None, as
     if plot is not None:
         found.figure().savefig(plot)
     if as_json:
+        table["time"] = [str(time).replace(" ", "T") for time in table["time"]]
         for row in table.to_dict("records"):
             print(json_text(row))
         return
     shown = table[[name for name in ("series", "time", *found.columns) if name in table]].copy()
-    shown["time"] = [str(time).removesuffix(" 00:00:00") for time in shown["time"]]
+    shown["time"] = [str(time).replace("T", " ").removesuffix(" 00:00:00") for time in shown["time"]]
     for label in found.columns:
         shown[label] = shown[label].map(readable)
         if {f"{label}_5%", f"{label}_95%"} <= {*table}:
+            there = table[f"{label}_5%"].notna()
             ends = zip(table[f"{label}_5%"].map(readable), table[f"{label}_95%"].map(readable), strict=True)
-            shown[label] += [f"  [{low}, {high}]" for low, high in ends]
-    show_table(shown, f"{run}, beyond the end of the data")
+            shown[label] += [f"  [{low}, {high}]" * known for (low, high), known in zip(ends, there, strict=True)]
+    if "rolled_on" in table:
+        shown["rolled on"] = table["rolled_on"].map({True: "yes", False: ""})
+    show_table(shown, f"{run}, beyond the end of the data{f'; {found.note}' if found.note else ''}")
 
 
 def check_targets(csv: Path | None, plot: Path | None, option: str = "--plot") -> None:

@@ -13,7 +13,9 @@ import torch
 
 from seqlab.data.calendar import features
 from seqlab.data.forecast import ForecastData, ForecastLoader, Windows, prepare
-from seqlab.data.forecast_beyond import beyond, read_plans, upcoming
+from seqlab.data.forecast_beyond import beyond, extended, read_plans, tail, upcoming
+from seqlab.data.moments import Zone
+from seqlab.data.roles import names_of
 from seqlab.engine.runtime import Runtime
 from seqlab.models import AnyModel
 from seqlab.tasks.forecasting import Forecasting
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 CONTEXT = 3
 """A picture shows so many horizons of the past before a forecast, or one look-back if that is shorter."""
+FURTHEST = 1000
+"""A forecast goes at most so many horizons beyond the data."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,9 @@ class Outcome:
         quantiles: ``(S, H, K, Q)``, or None where the model gives points.
         past_times: ``(S, C)`` the last rows that were read.
         past: ``(S, C, K)`` their values.
+        rolled: step after which forecasts were fed back as if they had been measured; None: they were not. There are
+            no quantiles behind it.
+        zone: of the data, where ``times`` are UTC; None: times have no zone.
     """
 
     ids: tuple[str, ...]
@@ -83,23 +90,34 @@ class Outcome:
     quantiles: np.ndarray | None
     past_times: np.ndarray
     past: np.ndarray
+    rolled: int | None = None
+    zone: Zone | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The labels as the table has them: those of its own two columns are taken."""
-        return tuple(f"{label} forecast" if label in ("series", "time") else label for label in self.labels)
+        """The labels as the table has them: those of its own columns are taken."""
+        own = ("series", "time", "rolled_on")
+        return tuple(f"{label} forecast" if label in own else label for label in self.labels)
 
     def table(self) -> pd.DataFrame:
-        """One row a step: ``series`` (of several), ``time``, and of every target its forecast and its quantiles."""
+        """One row a step: ``series`` (of several), ``time`` (text with its zone, where the data have one), of every
+        target its forecast and its quantiles, and where some were, whether the step was ``rolled_on``."""
         S, H, _ = self.point.shape
         columns: dict[str, Any] = {"series": np.repeat(self.ids, H)} if S > 1 else {}
-        columns["time"] = self.times.ravel()
+        columns["time"] = self.times.ravel() if self.zone is None else self.zone.text(self.times)
         for k, label in enumerate(self.columns):
             columns[label] = self.point[:, :, k].ravel()
             for q, level in enumerate(self.levels if self.quantiles is not None else ()):
                 assert self.quantiles is not None
                 columns[f"{label}_{100 * level:g}%"] = self.quantiles[:, :, k, q].ravel()
+        if self.rolled is not None:
+            columns["rolled_on"] = np.tile(np.arange(H) >= self.rolled, S)
         return pd.DataFrame(columns)
+
+    @property
+    def note(self) -> str:
+        """What a reader should know of the later steps; may be empty."""
+        return "" if self.rolled is None else f"rolled on after step {self.rolled}: forecasts are fed back as values"
 
     def figure(self) -> Figure:
         """History and forecast with its intervals, at most six panels."""
@@ -107,10 +125,12 @@ class Outcome:
 
         panels = [
             Panel(
-                name=label if len(self.ids) == 1 else f"{self.ids[s]}: {label}",
-                times=self.past_times[s],
+                name=(label if len(self.ids) == 1 else f"{self.ids[s]}: {label}")
+                + (f" ({self.note})" if self.note else ""),
+                times=wall(self.zone, self.past_times[s]),
                 history=self.past[s, :, k],
-                ahead=self.times[s],
+                ahead=wall(self.zone, self.times[s]),
+                zone="" if self.zone is None else self.zone.name(self.times[s]),
                 point=self.point[s, :, k],
                 intervals=intervals(self.levels, None if self.quantiles is None else self.quantiles[s, :, k]),
             )
@@ -133,54 +153,89 @@ def intervals(
     return found
 
 
+def wall(zone: Zone | None, times: np.ndarray) -> np.ndarray:
+    """What a clock on the wall shows at ``times``, for pictures."""
+    return times if zone is None else zone.local(times)
+
+
 def ahead_of(
     asked: Asked, data: ForecastData, source: Mapping[str, Any], horizon: int | None = None, plans: Path | None = None
 ) -> Outcome:
     """What comes after the last row of each series.
 
+    Beyond the steps that the model was trained for, its forecasts are fed back as if they had been measured, and it is
+    asked again; past columns stay as they last were there. Quantiles do not know of those earlier errors: there are
+    none.
+
     Args:
         asked: the model.
         data: prepared with the scaling that the model was trained with.
         source: options of the data's source: its ``calendar``, known of every time, its covariates and columns.
-        horizon: steps, at most as many as it was trained for; None is all.
+        horizon: steps; None is as many as it was trained for.
         plans: a file that says what the covariates will be.
 
     Raises:
-        InputError: more steps than it was trained for; columns whose future nobody gave.
+        InputError: no steps, or far too many; columns whose future nobody gave.
     """
     H = data.train.horizon
-    if horizon is not None and not 0 < horizon <= H:
-        raise InputError(f"The run forecasts up to {H} steps, not {horizon}: train one with data.horizon={horizon}.")
+    wanted = H if horizon is None else horizon
+    if not 0 < wanted <= FURTHEST * H:
+        raise InputError(f"--horizon {wanted}: a run of data.horizon={H} forecasts 1 to {FURTHEST * H:,} steps.")
+    rounds = -(-wanted // H)
     series = data.series
-    times = upcoming(series, H)
-    calendar = source.get("calendar") or ()
-    known = np.stack([features(row, calendar) for row in times])
-    if planned := [name for name in series.ahead if name not in calendar]:  # they stand before the calendar
-        if plans is None:
-            raise InputError(
-                f"The run reads what is planned for {', '.join(planned)}, and the data end before: say it of the {H} "
-                f"rows from {times[0, 0]} to {times[0, -1]} in a file, --plans FILE.csv."
-            )
-        if not source["time_column"]:
-            raise InputError("Rows to come can be planned on a clock alone: train with data.time_column.")
-        columns = source["time_column"], source["id_column"]
-        known = np.concatenate((read_plans(plans, times, series.ids, planned, *columns), known), axis=2)
-    outlook = beyond(data, known)
+    times = upcoming(series, rounds * H)
+    known = _known(data, source, times, plans)
+    points, quantiles = [], None
     context = min(data.train.lookback, CONTEXT * H)
     rows = series.stops[:, None] + np.arange(-context, 0)
-    parts = list(asked.forecasts(outlook.windows, outlook.units, asked.task.levels))
-    quantiles = [part[2] for part in parts if part[2] is not None]
-    steps = slice(0, horizon or H)
+    for number in range(rounds):
+        now = known[:, number * H : (number + 1) * H]
+        outlook = beyond(data, now)
+        parts = list(asked.forecasts(outlook.windows, outlook.units, () if number else asked.task.levels))
+        points.append(np.concatenate([part[1] for part in parts]))
+        if number == 0 and parts[0][2] is not None:
+            quantiles = np.full((len(series.ids), rounds * H, *parts[0][2].shape[2:]), np.nan)
+            quantiles[:, :H] = np.concatenate([part[2] for part in parts if part[2] is not None])
+        if number < rounds - 1:
+            short = tail(data.series, data.train.lookback + data.scaling.lost)
+            data = replace(data, series=extended(short, points[-1].astype(np.float32), now))
     return Outcome(
         ids=series.ids,
         labels=series.targets,
-        times=times[:, steps],
-        point=np.concatenate([part[1] for part in parts])[:, steps],
+        times=times[:, :wanted],
+        point=np.concatenate(points, axis=1)[:, :wanted],
         levels=asked.task.levels,
-        quantiles=np.concatenate(quantiles)[:, steps] if quantiles else None,
+        quantiles=None if quantiles is None else quantiles[:, :wanted],
         past_times=series.times[rows],
         past=series.values[:, : len(series.targets)][rows],
+        rolled=H if wanted > H else None,
+        zone=series.zone,
     )
+
+
+def _known(data: ForecastData, source: Mapping[str, Any], times: np.ndarray, plans: Path | None) -> np.ndarray:
+    """``(S, n, G)``: what is known of the rows to come at ``times`` ``(S, n)``; n is a multiple of the horizon."""
+    series, calendar = data.series, source.get("calendar") or ()
+    known = np.stack([features(row, calendar) for row in times])
+    planned = [name for name in series.ahead if name not in calendar]  # they stand before the calendar
+    if not planned:
+        return known
+    columns = names_of(source["time_column"])
+    if not columns:
+        raise InputError("Rows to come can be planned on a clock alone: train with data.time_column.")
+    if plans is None:
+        id_column = names_of(source["id_column"])
+        first, last = series.moment(times[0, 0]), series.moment(times[0, -1])
+        raise InputError(
+            f"The model needs future values of {', '.join(planned)} for the {times.shape[1]} rows from {first} to "
+            f"{last}: pass a CSV with the columns {', '.join((*id_column, *columns, *planned))}: --plans FILE.csv."
+        )
+    found = read_plans(plans, times, series.ids, planned, columns, _one(source["id_column"]), source)
+    return np.concatenate((found, known), axis=2)
+
+
+def _one(name: str | int | None) -> str | None:
+    return None if name is None else str(name)
 
 
 def check_leak(asked: Asked, data: ForecastData, options: dict[str, Any], seed: int = 0) -> dict[str, Any]:
@@ -228,10 +283,11 @@ def check_leak(asked: Asked, data: ForecastData, options: dict[str, Any], seed: 
         if not same:
             row = at[np.abs(point - other).reshape(len(at), -1).max(1).argmax()]
             raise InputError(
-                f"There is a leak: the forecast from {series.times[row]} on changes with what comes later."
+                f"There is a leak: the forecast from {series.moment(series.times[row])} on changes with what comes "
+                "later."
             )
     return {
-        "changed_from": str(series.times[cuts[0]]),
+        "changed_from": series.moment(series.times[cuts[0]]),
         "rows_changed": int((values != series.values).any(axis=1).sum()),
         "forecasts_compared": len(origins),
         "training_windows_compared": len(data.train),

@@ -241,8 +241,9 @@ def _draw_forecasts(
         bands = intervals(meter.task.levels, None if examples.quantiles is None else examples.quantiles[row, :, k])
         label = _named(series, meter.units.series(examples.origins[row : row + 1])[0], k)
         panel = Panel(
-            label, series.times[past], series.values[past, k], series.times[ahead],
+            label, series.wall(past), series.values[past, k], series.wall(ahead),
             examples.point[row, :, k], examples.actual[row, :, k], bands,
+            "" if series.zone is None else series.zone.name(series.times[ahead]),
         )  # fmt: skip
         panels.append(panel)
     tracker.figure(f"{split}/forecasts", forecast_figure(panels), step)
@@ -254,7 +255,7 @@ def _draw_forecasts(
     origins, residuals = meter.errors.residuals
     one = meter.units.series(origins) == 0  # of several series the first
     for k, label in enumerate(series.targets[:MOST_TARGETS]):
-        figure = residual_figure(residuals[one, k], _named(series, 0, k), series.times[origins[one]])
+        figure = residual_figure(residuals[one, k], _named(series, 0, k), series.wall(origins[one]))
         tracker.figure(f"{split}/residuals/{label}", figure, step)
     pd.DataFrame({"step": np.arange(1, H + 1), **meter.errors.by_step}).to_csv(
         tracker.run_dir / f"{split}_by_step.csv", index=False

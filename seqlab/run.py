@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -83,7 +84,9 @@ class Run:
         """
         data = build.build_data(self.config)
         pipeline = None if self.pipeline is None else self.pipeline.state_dict()
-        build.check_same_data({"digest": self.digest, "pipeline": pipeline}, data)
+        path = self.config["data"].get("path")
+        go_on = "" if path is None else f"seqlab predict {shlex.quote(str(self.path))} --path {shlex.quote(str(path))}"
+        build.check_same_data({"digest": self.digest, "pipeline": pipeline}, data, go_on)
         return data
 
     @property
@@ -112,7 +115,7 @@ class Run:
         """What comes after the last row of each of the run's series.
 
         Args:
-            horizon: steps, at most those that the run was trained for; None is all.
+            horizon: steps; None is those that the run was trained for. Beyond them forecasts are fed back as values.
             path: another file of the same columns, such as the run's own some weeks later (``data=series`` alone).
             plans: a file that says what the covariates of the steps to come will be.
 

@@ -131,8 +131,8 @@ def _construct_source(config: Config) -> Any:
     return schema.construct("data", node, **provided)
 
 
-def check_same_data(saved: Mapping[str, Any], data: Data) -> None:
-    """Hold a checkpoint's data and vocabulary against those at hand.
+def check_same_data(saved: Mapping[str, Any], data: Data, go_on: str = "") -> None:
+    """Compare a checkpoint's data and vocabulary with those at hand; ``go_on`` is a command for new rows of series.
 
     Raises:
         InputError: they differ; the message shows where.
@@ -142,7 +142,9 @@ def check_same_data(saved: Mapping[str, Any], data: Data) -> None:
     if isinstance(data, ForecastData):
         raise InputError(
             f"The data is not what the run was trained on: data={data.name} has other rows or was read with other "
-            "options; put the run's data back, or train anew."
+            "options. "
+            + (f"To forecast what comes after the new rows: {go_on}. Otherwise put" if go_on else "Put")
+            + " the run's data back, or train again."
         )
     if data.pipeline is None or saved["pipeline"] is None:
         raise InputError(f"The data is not what the run was trained on: data={data.name} was made with other options.")

@@ -1,10 +1,11 @@
-"""Clocks and calendars: read times, find the step of a clock, continue it, and say where in day, week and year it is.
+"""Clocks and calendars: find the step of a clock, continue it, and say where in day, week and year it is.
 
 Times are datetime64[s] without a zone: those of a file with offsets are counted in UTC.
 """
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,7 +19,6 @@ from seqlab.types import InputError
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 _UNITS = ((7 * 86_400, "W"), (86_400, "D"), (3_600, "h"), (60, "min"), (1, "s"))
-_LATEST = np.datetime64("9999-12-31T23:59:59", "s")
 
 
 def _days(times: np.ndarray) -> np.ndarray:
@@ -98,43 +98,8 @@ def features(times: np.ndarray, names: Sequence[str]) -> np.ndarray:
     return found
 
 
-def are_counts(cells: pd.Series) -> bool:
-    """Whether whole numbers are positions or seconds since 1970, rather than years (1749) or dates (20200131)."""
-    if isinstance(cells.dtype, pd.DatetimeTZDtype) or cells.dtype.kind == "M":
-        return False
-    words = cells.dropna().astype(str).str.strip()
-    return len(words) > 0 and bool(words.str.fullmatch(r"\d+").all()) and not words.str.len().isin((4, 8)).all()
-
-
-def have_offsets(cells: pd.Series) -> bool:
-    """Whether times say how far they are from UTC, so that reading leads them there."""
-    if isinstance(cells.dtype, pd.DatetimeTZDtype) or cells.dtype.kind == "M":
-        return isinstance(cells.dtype, pd.DatetimeTZDtype)
-    words = cells.dropna().astype(str)
-    return bool(words.str.contains(r"\d[T ]\d.*(?:[+-]\d\d(?::?\d\d)?|Z)\s*$").any())
-
-
-def read_times(cells: pd.Series, counts: bool = False) -> np.ndarray:
-    """``(N,)`` datetime64[s] of ISO-like dates and times; NaT where a cell is none, or is finer than a second.
-
-    Args:
-        cells: text (``2016-07-01 03:00:00``, ``2016/7/1``, ``1949-01``, ``1749``, ``20200131``; an offset as in
-            ``2016-07-01T03:00+02:00`` leads to UTC), or times.
-        counts: they are whole seconds since 1970 instead.
-    """
-    if counts:
-        numbers = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-        whole = (numbers == np.floor(numbers)) & (numbers >= 0) & (numbers <= _LATEST.astype(np.int64))
-        times = np.where(whole, numbers, 0).astype(np.int64).astype("datetime64[s]")
-        times[~whole] = np.datetime64("NaT")
-        return times
-    if not isinstance(cells.dtype, pd.DatetimeTZDtype) and cells.dtype.kind != "M":
-        cells = cells.astype(str)
-        cells = cells.mask(cells.isin(["now", "today", "<NA>"]))  # pandas would look at the clock on the wall
-    found = pd.to_datetime(cells, format="ISO8601", errors="coerce", utc=True).dt.tz_localize(None).to_numpy()
-    times = found.astype("datetime64[s]")
-    times[times != found] = np.datetime64("NaT")
-    return times
+_ANY_DAY = re.compile(r"(\d*)M([1-9]|[12]\d|3[01])")
+"""Months by a day: ``M15`` is every 15th, ``3M30`` the 30th of every third month, or its last day if that is sooner."""
 
 
 def offset_of(freq: str) -> Any:
@@ -144,6 +109,8 @@ def offset_of(freq: str) -> Any:
         InputError: there is no such step; one that is not forward, or less than a second.
     """
     try:
+        if match := _ANY_DAY.fullmatch(freq):
+            return pd.DateOffset(months=int(match[1] or 1))
         with warnings.catch_warnings():
             warnings.simplefilter("error", FutureWarning)  # names that some releases of pandas know, and others do not
             offset = pd.tseries.frequencies.to_offset(freq)
@@ -154,7 +121,8 @@ def offset_of(freq: str) -> Any:
     except (ValueError, TypeError, FutureWarning) as error:
         raise InputError(
             f"freq={freq!r} is not the step of a clock: write it as pandas does, for example 15min, h, D, B (days but "
-            "weekends), W-SUN, MS (months, by their first day), ME (by their last), QS-JAN or YS-JAN."
+            "weekends), W-SUN, MS (months, by their first day), ME (by their last), BME (by their last weekday), "
+            "M15 (by the 15th), QS-JAN or YS-JAN."
         ) from error
     return offset
 
@@ -203,9 +171,42 @@ def _infer_calendar(times: np.ndarray, within: np.ndarray) -> str | None:
         if step == 12:
             return f"Y{end}-{_MONTHS[month]}"
         return f"M{end}" if step == 1 else f"{step}M{end}"
+    if step > 0 and (found := _other_months(times, within, int(step))) is not None:
+        return found
     days, weekdays = np.diff(_days(times))[within], _weekday(times)
     weekends = (days == 3) & (weekdays[1:][within] == 0)
     return "B" if _most_common(days) == 1 and weekends.any() and weekdays.max() < 5 else None
+
+
+def _other_months(times: np.ndarray, within: np.ndarray, step: int) -> str | None:
+    """Months by another day than their first or last; None where weeks or days are as regular."""
+    seconds = np.diff(times).astype(np.int64)[within]
+    if (seconds % _most_common(seconds) == 0).all():
+        return None
+    name = "" if step == 1 else str(step)
+    starts, ends = (_weekday_of_month(times, end) for end in (False, True))
+    days = times.astype("datetime64[D]")
+    if (days == starts).all() or (days == ends).all():
+        return f"{name}BM{'S' if (days == starts).all() else 'E'}"
+    day = int(_day_of_month(times).max()) + 1
+    return f"{name}M{day}" if (_day_of_month(times) == _on_day(times, day)).all() else None
+
+
+def _weekday_of_month(times: np.ndarray, end: bool) -> np.ndarray:
+    """The first or last day of each month that is no Saturday and no Sunday."""
+    months = times.astype("datetime64[M]")
+    if not end:
+        first = months.astype("datetime64[D]")
+        return first + np.where(_weekday(first) > 4, 7 - _weekday(first), 0)
+    last = (months + 1).astype("datetime64[D]") - 1
+    return last - np.maximum(_weekday(last) - 4, 0)
+
+
+def _on_day(times: np.ndarray, day: int) -> np.ndarray:
+    """From 0: day ``day`` of the months of ``times``, or their last if that is sooner."""
+    months = times.astype("datetime64[M]")
+    length = ((months + 1).astype("datetime64[D]") - months.astype("datetime64[D]")).astype(np.int64)
+    return np.minimum(day, length) - 1
 
 
 def _most_common(values: np.ndarray) -> int:
@@ -223,6 +224,8 @@ def steps_of(times: np.ndarray, starts: np.ndarray, freq: str) -> np.ndarray:
     """
     offset = offset_of(freq)
     seconds = _seconds(offset)
+    if match := _ANY_DAY.fullmatch(freq):
+        return _month_steps(times, starts, int(match[1] or 1), int(match[2]))
     lengths = np.diff(np.append(starts, len(times)))
     if seconds is not None:
         steps, rest = np.divmod((times - np.repeat(times[starts], lengths)).astype(np.int64), seconds)
@@ -236,6 +239,15 @@ def steps_of(times: np.ndarray, starts: np.ndarray, freq: str) -> np.ndarray:
         return steps - np.repeat(steps[starts], lengths)
     pieces = np.split(times, starts[1:])
     return np.concatenate([_on_clock(piece, piece[0], piece[-1], offset) for piece in pieces])
+
+
+def _month_steps(times: np.ndarray, starts: np.ndarray, every: int, day: int) -> np.ndarray:
+    """``steps_of`` months by their day ``day``."""
+    lengths = np.diff(np.append(starts, len(times)))
+    months, clocks = times.astype("datetime64[M]").astype(np.int64), times.astype(np.int64) % 86_400
+    apart = months - np.repeat(months[starts], lengths)
+    right = (_day_of_month(times) == _on_day(times, day)) & (clocks == np.repeat(clocks[starts], lengths))
+    return np.where(right & (apart % every == 0), apart // every, -1)
 
 
 def _on_clock(times: np.ndarray, first: np.datetime64, last: np.datetime64, offset: Any) -> np.ndarray:
@@ -261,7 +273,17 @@ def continue_times(last: np.datetime64, freq: str, count: int) -> np.ndarray:
     Raises:
         InputError: no such ``freq``; ``last`` does not lie on that clock (a 15th, of months by their first days).
     """
-    found = pd.date_range(last, periods=count + 1, freq=offset_of(freq), unit="s").to_numpy()
+    if match := _ANY_DAY.fullmatch(freq):
+        months = last.astype("datetime64[M]") + int(match[1] or 1) * np.arange(count + 1)
+        days = months.astype("datetime64[D]") + _on_day(months, int(match[2]))
+        clock = last - last.astype("datetime64[D]").astype("datetime64[s]")
+        found = days.astype("datetime64[s]") + clock
+    else:
+        found = _pandas_clock(last, freq, count)
     if found[0] != last:
         raise InputError(f"{last} does not lie on a clock of freq={freq}: give the freq of the series.")
     return found[1:]
+
+
+def _pandas_clock(last: np.datetime64, freq: str, count: int) -> np.ndarray:
+    return pd.date_range(last, periods=count + 1, freq=offset_of(freq), unit="s").to_numpy()

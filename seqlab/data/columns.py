@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import re
 import warnings
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from seqlab.data.dialect import Dialect, detect
+from seqlab.data.files import csv_rows, open_bytes, open_text, readable, sample_of, suffix_of
+from seqlab.errors import shorten
 from seqlab.schema import did_you_mean
 from seqlab.types import InputError
 
@@ -26,33 +27,86 @@ MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NAN", "-nan", "<NA>", 
 """Cells that stand for a number that is missing."""
 
 _HEAD = 1_000  # rows by which a column is judged
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": ",", ".dat": ","}
+_MARKS = {"comma": ",", "point": ".", "space": " ", "apostrophe": "'"}
 
 
 @dataclass(frozen=True)
 class ColumnFile:
-    """A ``.csv`` or ``.tsv`` file with a header, also with ``.gz``, or a ``.parquet`` file.
+    """A ``.csv``, ``.tsv`` or ``.txt`` file, also with ``.gz``, or a ``.parquet`` file.
 
     Attributes:
         path: where it lies.
+        delimiter: between two cells; None detects it.
+        decimal: ``.`` or ``,``; None detects it.
+        thousands: the mark between groups of digits (``4,000``), or its name: comma, point, space, apostrophe.
+        header: whether the first line holds names; otherwise columns are called 1, 2, 3 and so on.
+        na: cells that stand for a missing number, besides ``MISSING``.
+        encoding: of the text.
     """
 
     path: Path
+    delimiter: str | None = None
+    decimal: str | None = None
+    thousands: str | None = None
+    header: bool = True
+    na: tuple[str, ...] = ()
+    encoding: str = "utf-8"
 
     def place(self, row: int) -> str:
-        """Where a person finds a row, counted from 0: the line of the file, or the number of the row from 1."""
-        return f"row {row + 1:,}" if self._parquet else f"line {row + 2:,}"
+        """Where a user finds a row, counted from 0: the line of the file, or the number of the row from 1."""
+        return f"row {row + 1:,}" if self._parquet else f"line {row + 1 + self.header:,}"
 
-    def column(self, name: str, names: Sequence[str]) -> str:
-        """``name``, which is one of the file's.
+    @cached_property
+    def dialect(self) -> Dialect:
+        """How the cells of a text file are written."""
+        with self._mended():
+            if suffix_of(self.path) not in _DELIMITERS:
+                raise InputError(
+                    f"cannot tell the format of {shorten(self.path)} by its name: it must end in .csv, .tsv, .txt (or "
+                    "one of them and .gz) or .parquet."
+                )
+            usual = _DELIMITERS[suffix_of(self.path)]
+            sample = sample_of(self.path, self.encoding)
+            return detect(
+                sample,
+                usual=usual,
+                delimiter=_MARKS.get(self.delimiter or "", self.delimiter),
+                decimal=_MARKS.get(self.decimal or "", self.decimal),
+                header=self.header,
+            )
+
+    @property
+    def notes(self) -> str:
+        """What was found of how the file is written that is not as usual; may be empty."""
+        return "" if self._parquet else "; ".join(self.dialect.notes)
+
+    def as_numbers(self, cells: pd.Series) -> pd.Series:
+        """Cells of text as numbers, NaN where they are none."""
+        if cells.dtype.kind in "iufb":
+            return cells
+        words = cells.astype("str").str.strip()
+        if not self._parquet:
+            if self._thousands:
+                words = words.str.replace(self._thousands, "", regex=False)
+            if self.dialect.decimal != ".":
+                words = words.str.replace(".", "x", regex=False).str.replace(self.dialect.decimal, ".", regex=False)
+        return pd.to_numeric(words.mask(words.isin(self.na)), errors="coerce")
+
+    @property
+    def _thousands(self) -> str | None:
+        return _MARKS.get(self.thousands or "", self.thousands)
+
+    def column(self, name: str, names: Sequence[str], key: str = "") -> str:
+        """``name``, which is one of the file's; ``key`` is the option that names it.
 
         Raises:
             InputError: it is none of them.
         """
         if name not in names:
-            raise InputError(
-                f"{self.path} has no column '{name}'{did_you_mean(name, [known for known in names if known.strip()])}"
-            )
+            where = f"{key}: " if key else ""
+            near = did_you_mean(name, [known for known in names if known.strip()])
+            raise InputError(f"{where}{shorten(self.path)} has no column '{shorten(name)}'{near}")
         return name
 
     def head(self) -> pd.DataFrame:
@@ -66,8 +120,8 @@ class ColumnFile:
                 pieces = self._arrow(self._arrow_names(), _HEAD)
                 frame = next(pieces, pd.DataFrame(columns=self._arrow_names()))
             else:
-                with _strict():
-                    frame = pd.read_csv(self.path, **self._options(self._header()), nrows=_HEAD, dtype=str)
+                with _strict(), open_bytes(self.path) as file:
+                    frame = pd.read_csv(file, **self._options(self._header()), nrows=_HEAD, dtype=str)
         if len(frame) == 0:
             raise InputError(f"{self.path} holds no rows: give a file with a header and rows under it.")
         return frame
@@ -102,7 +156,8 @@ class ColumnFile:
     def _mended(self) -> Iterator[None]:
         """Say in one sentence why the file cannot be read."""
         try:
-            yield
+            with readable(self.path, self.encoding):
+                yield
         except pd.errors.EmptyDataError:
             raise InputError(f"{self.path} is empty: give a file with a header and rows under it.") from None
         except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
@@ -113,13 +168,10 @@ class ColumnFile:
                 what = ": its lines have more cells than the header"
             else:
                 what = f" cannot be read ({str(error).strip().splitlines()[0]})"
-            raise InputError(f"{self.path}{what}: separate cells by commas (.csv) or tabs (.tsv) alone.") from error
-        except UnicodeDecodeError as error:
-            raise InputError(f"{self.path} is not UTF-8 text ({error.reason}): save it as UTF-8.") from error
-        except (EOFError, zlib.error) as error:
-            raise InputError(f"{self.path} is damaged or incomplete ({error}): get it again.") from error
-        except OSError as error:
-            raise InputError(f"cannot read {self.path.absolute()} ({error.strerror or error}).") from error
+            raise InputError(
+                f"{shorten(self.path)}{what}: separate cells by commas (.csv) or tabs (.tsv) alone, or set "
+                "data.delimiter."
+            ) from error
 
     def _frames(self, words: Sequence[str], numbers: Sequence[str]) -> Iterator[pd.DataFrame]:
         with self._mended():
@@ -130,8 +182,8 @@ class ColumnFile:
             # All columns are read, if only as text: pandas would not notice a cell too many in a choice of them.
             options = self._options(names, words)
             options["dtype"] = {name: "float64" if name in numbers else "str" for name in names}
-            done = 0
-            with pd.read_csv(self.path, **options, chunksize=ROWS) as reader:
+            done, blank = 0, 0
+            with open_bytes(self.path) as file, pd.read_csv(file, **options, chunksize=ROWS) as reader:
                 while True:
                     try:
                         with _strict():
@@ -144,70 +196,66 @@ class ColumnFile:
                         if isinstance(error, (pd.errors.ParserError, pd.errors.EmptyDataError)):
                             raise
                         break
-                    yield frame
                     done += len(frame)
-            options = self._options(names) | {"skiprows": done + 1, "nrows": ROWS, "dtype": str}
-            raise self._no_number(pd.read_csv(self.path, **options), numbers, done)
+                    # Blank lines at the end are no rows: they are given out only once something follows.
+                    there = np.flatnonzero(frame.notna().any(axis=1).to_numpy())
+                    last = int(there[-1]) + 1 if len(there) else 0
+                    if last and blank:
+                        yield frame.iloc[:0].reindex(range(blank))
+                    blank = len(frame) - last + (0 if last else blank)
+                    if last:
+                        yield frame.iloc[:last]
+            options = self._options(names) | {"skiprows": done + self.header, "nrows": ROWS, "dtype": str}
+            with open_bytes(self.path) as file:
+                raise self._no_number(pd.read_csv(file, **options), numbers, done)
 
     def _no_number(self, frame: pd.DataFrame, numbers: Sequence[str], done: int) -> InputError:
         """About the first cell among ``numbers`` that is none; ``done`` rows were before those of ``frame``."""
         first: tuple[int, str] | None = None
         for name in numbers:
-            wrong = pd.to_numeric(frame[name], errors="coerce").isna() & frame[name].notna()
+            wrong = self.as_numbers(frame[name]).isna() & frame[name].notna()
             if wrong.any() and (first is None or int(wrong.argmax()) < first[0]):
                 first = int(wrong.argmax()), name
         if first is None:
             return InputError(f"{self.path}: some cell of {', '.join(numbers)} is no number: mend it.")
         cell = str(frame[first[1]].iloc[first[0]])
         return InputError(
-            f"{self.path}, {self.place(done + first[0])}: '{first[1]}' is {cell[:40]!r}, which is no number: mend or "
-            "empty the cell, or name other columns."
+            f"{shorten(self.path)}, {self.place(done + first[0])}: '{shorten(first[1])}' is {shorten(cell, 40)!r}, "
+            "which is no number: mend or empty the cell, set data.na or data.thousands, or name other columns."
         )
 
     def _header(self) -> list[str]:
         """Of a CSV file; a column without a name gets one of blanks alone, which nobody can ask for."""
-        suffixes = [suffix.lower() for suffix in self.path.suffixes[-2:]]
-        if not suffixes or (suffixes[0] if suffixes[-1] == ".gz" else suffixes[-1]) not in _DELIMITERS:
-            raise InputError(
-                f"cannot tell the format of {self.path} by its name: it must end in .csv, .tsv (or that and .gz) or "
-                ".parquet."
-            )
-        opened: Any = gzip.open if suffixes[-1] == ".gz" else open
-        with opened(self.path, "rt", encoding="utf-8-sig", newline="") as file:
-            cells = next(csv.reader(file, delimiter=self._delimiter), None)
+        dialect = self.dialect
+        with open_text(self.path, self.encoding) as file:
+            cells = next((row for _, row in csv_rows(file, self.path, dialect, strict=False)), None)
         if cells is None:
             raise pd.errors.EmptyDataError
-        if len(cells) == 1 and any(mark in cells[0] for mark in ",;\t|"):
-            raise InputError(
-                f"{self.path}: the whole header is one cell, {cells[0][:40]!r}: separate cells by commas (.csv) or "
-                "tabs (.tsv)."
-            )
+        if not self.header:
+            return [str(number) for number in range(1, len(cells) + 1)]
         names: list[str] = []
         for name in (cell.strip() for cell in cells):
             if name and name in names:
-                raise InputError(f"{self.path} has two columns '{name}': rename one.")
+                raise InputError(f"{shorten(self.path)} has two columns '{shorten(name)}': rename one.")
             names.append(name or " " * (1 + sum(known.isspace() for known in names)))
         return names
-
-    @property
-    def _delimiter(self) -> str:
-        path = self.path.with_suffix("") if self.path.suffix.lower() == ".gz" else self.path
-        return _DELIMITERS[path.suffix.lower()]
 
     def _options(self, names: list[str], words: Sequence[str] = ()) -> dict[str, Any]:
         return {
             "keep_default_na": False,
             "na_values": {
-                name: [""] if name in words else list(MISSING) for name in names
+                name: [""] if name in words else [*MISSING, *self.na] for name in names
             },  # a series may be called NA
             "names": names,
             "header": None,
-            "skiprows": 1,
+            "skiprows": int(self.header),
             "index_col": False,
-            "sep": self._delimiter,
+            "sep": self.dialect.delimiter,
+            "decimal": self.dialect.decimal,
+            "thousands": self._thousands,
+            "skipinitialspace": self.dialect.spaced,
             "skip_blank_lines": False,  # or rows would not be lines
-            "encoding": "utf-8-sig",
-            "compression": "gzip" if self.path.suffix.lower() == ".gz" else None,
+            "encoding": "utf-8-sig" if self.encoding.lower().replace("_", "-") in ("utf-8", "utf8") else self.encoding,
         }
 
     def _arrow_names(self) -> list[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from seqlab.data.calendar import are_counts, continue_times, have_offsets, read_times
+from seqlab.data.calendar import continue_times
 from seqlab.data.columns import ColumnFile
 from seqlab.data.forecast import ForecastData
 from seqlab.data.forecast_parts import of_series
@@ -17,6 +19,8 @@ from seqlab.data.forecast_units import ForecastUnits
 from seqlab.data.forecast_windows import Windows, windows_over
 from seqlab.data.regular import brief
 from seqlab.data.series import Series
+from seqlab.data.times import TimeColumn, learn
+from seqlab.errors import shorten
 from seqlab.types import InputError
 
 
@@ -57,7 +61,7 @@ def beyond(data: ForecastData, known: np.ndarray | None = None) -> Outlook:
             f"{of_series(series.ids[number])}: bring more."
         )
     last = series.values[series.stops - 1, None, : len(series.targets)]
-    longer = extended(_tail(series, read), np.repeat(last, horizon, axis=1), known)
+    longer = extended(tail(series, read), np.repeat(last, horizon, axis=1), known)
     origins = longer.starts + read
     # What stands in the rows to come is read by nobody: they are not measured, and look-backs end before them.
     units = ForecastUnits(longer, data.scaling, horizon, data.units.deviation, data.units.seasonal)
@@ -102,7 +106,7 @@ def upcoming(series: Series, steps: int) -> np.ndarray:
     return np.stack([continue_times(series.times[stop - 1], series.freq, steps) for stop in series.stops])
 
 
-def _tail(series: Series, rows: int) -> Series:
+def tail(series: Series, rows: int) -> Series:
     """The last ``rows`` of each series."""
     taken = (series.stops[:, None] + np.arange(-rows, 0)).ravel()
     return replace(
@@ -127,8 +131,9 @@ def read_plans(
     times: np.ndarray,
     ids: Sequence[str],
     names: Sequence[str],
-    time_column: str,
+    time_column: Sequence[str],
     id_column: str | None,
+    options: Mapping[str, Any] = MappingProxyType({}),
 ) -> np.ndarray:
     """What a file says of rows to come: ``(S, H, C)`` float32, unscaled. Its other rows are passed over.
 
@@ -137,21 +142,27 @@ def read_plans(
         times: ``(S, H)`` datetime64[s]: of which rows.
         ids: the ``S`` series.
         names: the ``C`` columns.
-        time_column: as in the data's own file.
+        time_column: the columns of times in the data's own file.
         id_column: the same; None where there is a single series.
+        options: how the data's own file is written: ``time_format``, ``day_first``, ``delimiter`` and so on.
 
     Raises:
         InputError: no such file or column, a cell that is no number; a time that is not there, or twice.
     """
-    file, words = ColumnFile(Path(path)), [time_column, *([] if id_column is None else [id_column])]
+    written = {
+        key: options[key] for key in ("delimiter", "decimal", "thousands", "header", "encoding") if key in options
+    }
+    file = ColumnFile(Path(path), **written, na=tuple(str(cell) for cell in options.get("na", ())))
+    words = [*time_column, *([] if id_column is None else [id_column])]
     head = file.head()
     for name in (*words, *names):
         file.column(name, list(head.columns))
     pieces = list(file.pieces(words, names))
     table = pd.concat([words for words, _ in pieces], ignore_index=True)
     numbers = np.concatenate([found for _, found in pieces]).astype(np.float32)
-    known = _times_of(table[time_column], times)
-    zone = " UTC" if have_offsets(table[time_column]) else ""
+    clock = learn(head, time_column, shorten(path), options.get("time_format"), options.get("day_first"))
+    known = _times_of(clock, table, times)
+    zone = " UTC" if clock.offsets else ""
     found = np.empty((*times.shape, len(names)), dtype=np.float32)
     for number, each in enumerate(ids):
         own = np.isin(known, times[number])
@@ -178,11 +189,10 @@ def read_plans(
     return found
 
 
-def _times_of(cells: pd.Series, times: np.ndarray) -> np.ndarray:
+def _times_of(clock: TimeColumn, table: pd.DataFrame, times: np.ndarray) -> np.ndarray:
     """``(N,)`` datetime64[s], read as the data's own are: four digits are a year, unless they count ``times``."""
-    counts = are_counts(cells)
-    found = read_times(cells, counts)
-    if not counts and not np.isin(found, times).any():
-        counted = read_times(cells, True)
+    found = clock.read(table)[0].astype("datetime64[s]")
+    if not clock.counts and not np.isin(found, times).any():
+        counted = replace(clock, way="seconds").read(table)[0].astype("datetime64[s]")
         return counted if np.isin(counted, times).any() else found
     return found

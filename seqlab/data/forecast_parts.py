@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 
 import numpy as np
 
+from seqlab.data.moments import date_of
 from seqlab.data.series import PartName, Series, Slice
 from seqlab.types import InputError
+
+log = logging.getLogger(__name__)
 
 _PARTS: tuple[PartName, ...] = ("train", "val", "test")
 PART_NAMES: dict[PartName, str] = {"train": "training", "val": "validation", "test": "test"}
@@ -46,8 +50,19 @@ def parts(series: Series, split: Sequence[float | int | str]) -> dict[PartName, 
             times = [series.times[series.starts[number]], series.times[series.stops[number] - 1]]
             raise InputError(
                 f"data.split={split} leaves the {PART_NAMES[name]} part{of_series(series.ids[number])} without rows "
-                f"(there are {_rows(series, number)}, from {times[0]} to {times[1]}): move its bounds."
+                f"(there are {_rows(series, number)}, from {series.moment(times[0])} to {series.moment(times[1])}): "
+                "move its bounds."
             )
+    unused = int((series.stops - np.max([part.stops for part in found.values()], axis=0)).sum())
+    if unused:
+        log.warning(
+            "data.split=%s uses %s of %s rows: the last %s of %s are not used (fractions that add up to 1 use all)",
+            split,
+            f"{len(series) - unused:,}",
+            f"{len(series):,}",
+            f"{unused:,}" if len(series.ids) == 1 else f"{unused:,} in all",
+            "them" if len(series.ids) == 1 else "each series",
+        )
     return found
 
 
@@ -61,9 +76,16 @@ def _by_number(series: Series, split: list) -> np.ndarray:
             raise InputError(
                 f"data.split={split} adds up to {total:g}: fractions of training, validation and test may add up to 1 "
                 "at most (rows are whole numbers)."
+                + (f" Write {[round(entry / 100, 4) for entry in split]}." if abs(total - 100) < 1e-6 else "")
             )
         shares = np.minimum(np.cumsum([0.0, *split]), 1.0)
         return series.starts + np.rint(shares[:, None] * sizes).astype(np.int64)
+    if sum(split) == 100 and (sizes != 100).all():
+        raise InputError(
+            f"data.split={split}: whole numbers are rows, but these look like percent of the {_rows(series, 0)} rows"
+            f"{of_series(series.ids[0])}: write {[entry / 100 for entry in split]}, or rows that add up to what "
+            "there is."
+        )
     if (short := sizes < sum(split)).any():
         number = int(short.argmax())
         raise InputError(
@@ -75,16 +97,13 @@ def _by_number(series: Series, split: list) -> np.ndarray:
 
 def _by_date(series: Series, split: list) -> np.ndarray:
     """``(4, S)``: where the parts begin, and the last ends."""
-    try:
-        dates = [np.datetime64(entry, "s") for entry in split]
-    except ValueError:
-        raise InputError(f"data.split={split} must be dates such as 1957-01 or '2017-06-01 12:00'.") from None
+    dates = [date_of(entry, series.zone, "data.split", series.times) for entry in split]
     first, last = series.times[series.starts].min(), series.times[series.stops - 1].max()
     for name, entry, date in zip(("validation", "test"), split, dates, strict=True):
         if not first < date <= last:
             raise InputError(
-                f"data.split={split}: the {name} part cannot begin at {entry}, since the data go from {first} to "
-                f"{last}: choose a date between them."
+                f"data.split={split}: the {name} part cannot begin at {entry}, since the data go from "
+                f"{series.moment(first)} to {series.moment(last)}: choose a date between them."
             )
     if dates[1] <= dates[0]:
         raise InputError(f"data.split={split}: the test part must begin later than the validation part.")

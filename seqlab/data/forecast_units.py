@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 
 from seqlab.data.forecast_parts import of_series
 from seqlab.data.scaling import Scaling
 from seqlab.data.series import Series, Slice
 from seqlab.types import InputError
+
+log = logging.getLogger(__name__)
 
 _ROUNDING = 1e-6  # of the standard deviation: smaller seasonal differences are those of rounded numbers
 
@@ -65,13 +69,14 @@ def spread(train: Slice, season: int) -> tuple[np.ndarray, np.ndarray]:
 
     The first is the standard deviation (of the population, as scikit-learn's ``StandardScaler``), the second the mean
     absolute difference to the value one season before, the scale of MASE (Hyndman and Koehler 2006). The second is 0
-    of data that repeat exactly, but for rounding.
+    of data that repeat exactly, but for rounding. Both are 0 of a target that never changes in one of several series.
 
     Raises:
-        InputError: a target that never changes, or nothing that is one season apart.
+        InputError: a target that never changes in any series, or nothing that is one season apart.
     """
     series, targets = train.series, train.series.targets
-    deviation, seasonal = np.empty((2, len(series.ids), len(targets)))
+    deviation, seasonal = np.zeros((2, len(series.ids), len(targets)))
+    still: list[tuple[int, str]] = []
     for number, (start, stop) in enumerate(zip(train.starts.tolist(), train.stops.tolist(), strict=True)):
         for target, label in enumerate(targets):
             where = label + of_series(series.ids[number])
@@ -80,10 +85,8 @@ def spread(train: Slice, season: int) -> tuple[np.ndarray, np.ndarray]:
                 values[~series.measured[start:stop, target]] = np.nan
             measured = values[~np.isnan(values)]
             if len(measured) == 0 or measured.min() == measured.max():
-                raise InputError(
-                    f"{where} never changes in the training part, so errors cannot be held against its spread: leave "
-                    "it out of the targets, or give the training part more rows."
-                )
+                still.append((target, where))
+                continue
             apart = np.abs(values[season:] - values[:-season])
             if np.isnan(apart).all():
                 raise InputError(
@@ -91,4 +94,18 @@ def spread(train: Slice, season: int) -> tuple[np.ndarray, np.ndarray]:
                     f"has none in its {stop - start} rows: shorten the season, or lengthen the part."
                 )
             deviation[number, target], seasonal[number, target] = measured.std(), np.nanmean(apart)
+    for target, where in still:
+        if not deviation[:, target].any():
+            raise InputError(
+                f"{where} never changes in the training part, so errors cannot be compared with its spread: remove it "
+                "from data.targets, or give the training part more rows."
+            )
+    if still:
+        log.warning(
+            "%d of %d series never change in the training part, the first is %s: they are scaled by 1 and left out of "
+            "the scaled metrics",
+            len(still),
+            deviation.size,
+            still[0][1],
+        )
     return deviation, np.where(seasonal <= _ROUNDING * deviation, 0.0, seasonal)

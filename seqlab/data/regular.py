@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from seqlab.data.calendar import continue_times, steps_of
+from seqlab.data.moments import Zone, date_of
 from seqlab.types import InputError
 
 _NAMED = 3  # missing values that a message names
@@ -31,7 +32,7 @@ class Rows:
         numbers: ``(N, C)`` float32, NaN where a value is missing.
         series: ``(N,)`` int64: to which of ``ids`` a row belongs.
         rows: ``(N,)`` int64: which row of the file it is; -1 where there is none.
-        zone: what messages say behind a time, where it is not as the file has it: `` UTC``.
+        zone: how far the clock of the file is ahead of UTC, in which ``times`` are then; None: times have no zone.
     """
 
     path: str
@@ -42,7 +43,7 @@ class Rows:
     numbers: np.ndarray
     series: np.ndarray
     rows: np.ndarray
-    zone: str = ""
+    zone: Zone | None = None
 
     def __len__(self) -> int:
         return len(self.times)
@@ -54,7 +55,7 @@ class Rows:
 
     def when(self, row: int) -> str:
         """``2020-01-06``, for messages."""
-        return brief(self.times[row]) + self.zone
+        return brief(self.times[row]) + (" UTC" if self.zone else "")
 
     def where(self, row: int) -> str:
         """``data.csv, line 7 (2020-01-06, series 'north')``."""
@@ -99,7 +100,7 @@ def ordered(rows: Rows, unsorted: Literal["refuse", "sort"]) -> Rows:
         row = int(np.argmax(wrong)) + 1
         raise InputError(
             f"{rows.where(row)} comes after {rows.when(row - 1)}, so its time is out of order: sort the rows, "
-            "or set unsorted=sort."
+            "or set data.unsorted=sort."
         )
     return rows.take(np.lexsort((rows.times, rows.series)))
 
@@ -117,7 +118,8 @@ def single(rows: Rows, duplicates: Literal["refuse", "first", "last", "mean"]) -
         row = int(np.argmax(again)) + 1
         raise InputError(
             f"{rows.where(row)} has the time of {rows.place(int(rows.rows[row - 1]))} ({again.sum():,} such rows in "
-            "all): delete one, set duplicates to first, last or mean, or name the id_column of several series."
+            "all): delete one, set data.duplicates to first, last or mean, or name the data.id_column of several "
+            "series."
         )
     if duplicates == "last":
         return rows.take(np.append(~again, True))
@@ -146,8 +148,8 @@ def regular(rows: Rows, freq: str, gaps: Literal["refuse", "fill"]) -> Rows:
         first = int(starts[rows.series[row]])
         of = f" that begins with {rows.when(first)}" if first != row else ""
         raise InputError(
-            f"{rows.where(row)} does not lie on a clock of freq={freq}{of}: mend the time, or set freq to the step "
-            "between the rows (15min, h, D, B, W-MON, MS)."
+            f"{rows.where(row)} does not lie on a clock of freq={freq}{of}: mend the time, or set data.freq to the "
+            "step between the rows (15min, h, D, B, W-MON, MS)."
         )
     skipped = np.diff(steps) - 1
     skipped[starts[1:] - 1] = 0
@@ -157,14 +159,14 @@ def regular(rows: Rows, freq: str, gaps: Literal["refuse", "fill"]) -> Rows:
         row = int(np.argmax(skipped > 0)) + 1
         raise InputError(
             f"{rows.where(row)} comes {skipped[row - 1] + 1:,} steps of {freq} after {rows.when(row - 1)} "
-            f"({(skipped > 0).sum():,} such gaps, {skipped.sum():,} rows missing in all): set gaps=fill and missing to "
-            "forward or zero, or set freq."
+            f"({(skipped > 0).sum():,} such gaps, {skipped.sum():,} rows missing in all): set data.gaps=fill and "
+            "data.missing=forward (or zero), or set data.freq."
         )
     total = len(rows) + int(skipped.sum())
     if len(rows) < _SPARSEST * total:
         raise InputError(
-            f"{rows.path} would become {total:,} rows of freq={freq}, of which {len(rows):,} are there: set freq to "
-            "the step between most rows."
+            f"{rows.path} would become {total:,} rows of freq={freq}, of which {len(rows):,} are there: set data.freq "
+            "to the step between most rows."
         )
     counts = np.append(steps[starts[1:] - 1], steps[-1]) + 1
     begins = np.cumsum(counts) - counts
@@ -179,6 +181,25 @@ def regular(rows: Rows, freq: str, gaps: Literal["refuse", "fill"]) -> Rows:
     ]
     series = np.repeat(np.arange(len(rows.ids)), counts)
     return replace(rows, times=np.concatenate(clocks), numbers=numbers, series=series, rows=origin)
+
+
+def begun(rows: Rows, begin: str | int | None) -> Rows:
+    """Rows from a date on, or from a row of each series on; 1 is the first.
+
+    Raises:
+        InputError: it is no date, or a series has no rows from there on.
+    """
+    if begin is None:
+        return rows
+    if isinstance(begin, int):
+        kept = np.arange(len(rows)) - rows.starts[rows.series] >= begin - 1
+    else:
+        kept = rows.times >= date_of(begin, rows.zone, "data.begin", rows.times)
+    if (gone := ~np.isin(np.arange(len(rows.ids)), rows.series[kept])).any():
+        last = rows.when(int(np.flatnonzero(rows.series == gone.argmax())[-1]))
+        of = f" of series '{rows.ids[int(gone.argmax())]}'" if len(rows.ids) > 1 else ""
+        raise InputError(f"data.begin={begin} leaves no rows{of}, which end at {last}: choose an earlier one.")
+    return rows.take(kept)
 
 
 def filled(rows: Rows, missing: Literal["refuse", "forward", "zero"]) -> Rows:
@@ -196,7 +217,7 @@ def filled(rows: Rows, missing: Literal["refuse", "forward", "zero"]) -> Rows:
         places = [f"'{rows.names[column]}' at {rows.where(row)}" for row, column in np.argwhere(holes)[:_NAMED]]
         raise InputError(
             f"{holes.sum():,} values are missing ({'; '.join(places)}{'; ...' if holes.sum() > _NAMED else ''}): fill "
-            "them in, or set missing to forward (the last value known) or zero."
+            "them in, or set data.missing to forward (the last value known) or zero."
         )
     if missing == "zero":
         rows.numbers[holes] = 0
@@ -206,7 +227,8 @@ def filled(rows: Rows, missing: Literal["refuse", "forward", "zero"]) -> Rows:
         series, first = (int(index[0]) for index in np.nonzero(leading))
         raise InputError(
             f"'{rows.names[first]}' is missing at {rows.where(int(rows.starts[series]))}, where its series begins, so "
-            "there is no earlier value to fill it with: begin later, or set missing=zero."
+            "there is no earlier value to fill it with: set data.begin to a later "
+            "row or date, or data.missing=zero."
         )
     for column in np.flatnonzero(holes.any(0)):
         # The first row of every series is there, so no value is carried from one series into the next.

@@ -46,7 +46,8 @@ class Scaling:
     Statistics are float64, ``(S, C)`` for ``S`` series of ``C = K + O`` columns, and come from the rows of the
     training part alone. What is known beforehand (``Series.known``) is standardised over the training rows of all
     series together, so that what differs only between series is told apart; a column that never changes there stays
-    as it is. A past column that never changes in the training part is left on its own scale, about 0.
+    as it is. A past column that never changes in the training part is left on its own scale, about 0, and so is
+    a target of one of several series.
 
     Args:
         steps: their names in order, such as ``["log", {"seasonal_diff": 12}, "standard"]``; none leaves values alone.
@@ -219,8 +220,10 @@ class Scaling:
             if found is not None and learn:
                 center, scale = _statistics(step.name, values)
                 flat = scale <= _FLAT * size
-                still = flat & ~target & (values.std(axis=0) <= _FLAT * size)
-                scale[still] = 1.0  # what never changes and is not forecast does no harm
+                still = flat & (values.std(axis=0) <= _FLAT * size)
+                if len(self._ids) == 1:
+                    still &= ~target
+                scale[still] = 1.0  # no harm where it is not forecast, or is one of several series (see ``spread``)
                 if (flat & ~still).any():
                     flat &= ~still
                     column = int(flat.argmax())

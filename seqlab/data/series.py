@@ -7,6 +7,8 @@ from typing import Literal
 
 import numpy as np
 
+from seqlab.data.moments import Zone
+
 PartName = Literal["train", "val", "test"]
 
 
@@ -26,6 +28,7 @@ class Series:
         ids: ``S`` names of the series; one series is ``("",)``.
         freq: the clock's step as pandas writes it (``h``, ``MS``, ``15min``), so that time can be continued.
         measured: ``(N, K)`` bool: which target values were measured, rather than filled; None: all were.
+        zone: how far the clock of the file was ahead of UTC, in which ``times`` are then; None: times have no zone.
     """
 
     times: np.ndarray
@@ -38,9 +41,18 @@ class Series:
     ids: tuple[str, ...]
     freq: str
     measured: np.ndarray | None = None
+    zone: Zone | None = None
 
     def __len__(self) -> int:
         return len(self.times)
+
+    def moment(self, time: np.datetime64) -> str:
+        """``time`` as text, with its zone where the data have one."""
+        return str(time) if self.zone is None else self.zone.text(np.array([time]))[0]
+
+    def wall(self, rows: np.ndarray) -> np.ndarray:
+        """What a clock on the wall showed at ``rows``, for pictures."""
+        return self.times[rows] if self.zone is None else self.zone.local(self.times[rows])
 
     @property
     def stops(self) -> np.ndarray:

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from seqlab.data.calendar import are_counts, check_features, features, have_offsets, infer_freq, offset_of, read_times
+from seqlab.data.calendar import check_features, features, infer_freq, offset_of
 from seqlab.data.columns import ColumnFile, Facts
-from seqlab.data.forecast_parts import of_series
-from seqlab.data.regular import Rows, filled, grouped, ordered, regular, single
+from seqlab.data.dialect import checked_decimal, checked_delimiter
+from seqlab.data.files import check_encoding
+from seqlab.data.moments import Zone
+from seqlab.data.regular import Rows, begun, filled, grouped, ordered, regular, single
+from seqlab.data.roles import check_targets, choose_targets, names_of, refuse_uncounted_times
 from seqlab.data.series import Series
+from seqlab.data.times import TimeColumn, check_format, learn
+from seqlab.errors import shorten
 from seqlab.types import InputError
 
-_COARSE = 1e-5  # of the largest magnitude: a smaller deviation leaves fewer than two of the seven digits kept
+log = logging.getLogger(__name__)
 
 
 class SeriesFile:
-    """One or several series on a regular clock, from ``.csv``, ``.tsv`` (both also with ``.gz``) or ``.parquet``.
+    """One or several series on a regular clock, from ``.csv``, ``.tsv``, ``.txt`` (also with ``.gz``) or ``.parquet``.
 
     The file is read in pieces, and its numbers are held once, as float32 (seven digits): a million rows of 50 columns
     are 200 MB. Series may be mixed in any order, each by ascending times; they come out by their ids (as numbers where
@@ -31,10 +37,10 @@ class SeriesFile:
 
     Args:
         path: the file.
-        time_column: dates or times in ISO's order (``2016-07-01 03:00:00``, ``1949-01``, ``1749``), with an offset to
-            be counted in UTC; other whole numbers are seconds since 1970, or positions. None (or ``""``, where a column
-            does look like times) counts the rows of each series: a clock of seconds from 1970 on, on which the time of
-            a row is its number.
+        time_column: dates or times (see ``time_format``), with an offset to be counted in UTC; a list of columns that
+            make a time together (date and hour; year, month, day, hour). None (or ``""``, where a column does look
+            like times) counts the rows of each series: a clock of seconds from 1970 on, on which the time of a row is
+            its number.
         targets: columns to forecast; None takes all numeric ones that are named nowhere else (a column without a name,
             as pandas writes its index, is none of them).
         past: columns to read, but not to forecast.
@@ -49,6 +55,16 @@ class SeriesFile:
             fills them.
         freq: step of the clock as pandas writes it (``15min``, ``h``, ``D``, ``B``, ``W-MON``, ``MS``); None finds it.
         root: folder in which ``path`` lies, where that is relative.
+        begin: use rows from this date on, or from this row of each series on (1 is the first).
+        time_format: how times are written: a pattern of strptime, ``iso``, or what whole numbers count since 1970
+            (``seconds``, ``milliseconds``, ...); None finds it.
+        day_first: whether 1/2/2020 is the first of February; None takes what the cells allow.
+        header: whether the first line holds names; otherwise columns are called 1, 2, 3 and so on.
+        delimiter: what separates cells, or ``tab``, ``semicolon``, ``comma``, ``pipe``; None finds it.
+        decimal: ``.`` or ``,`` (``point``, ``comma``); None finds it.
+        thousands: the mark between groups of digits, or ``comma``, ``point``, ``space``, ``apostrophe``.
+        na: cells that stand for a missing number, besides the usual ones.
+        encoding: of the text.
 
     Raises:
         InputError: a column in two roles; no such ``freq`` or feature; one of two options without the other.
@@ -60,11 +76,11 @@ class SeriesFile:
         self,
         path: str | Path,
         *,
-        time_column: str | None = None,
-        targets: Sequence[str] | None = None,
-        past: Sequence[str] = (),
-        covariates: Sequence[str] = (),
-        id_column: str | None = None,
+        time_column: str | int | Sequence[str | int] | None = None,
+        targets: Sequence[str | int] | None = None,
+        past: Sequence[str | int] = (),
+        covariates: Sequence[str | int] = (),
+        id_column: str | int | None = None,
         calendar: Sequence[str] = (),
         missing: Literal["refuse", "forward", "zero"] = "refuse",
         duplicates: Literal["refuse", "first", "last", "mean"] = "refuse",
@@ -72,34 +88,74 @@ class SeriesFile:
         gaps: Literal["refuse", "fill"] = "refuse",
         freq: str | None = None,
         root: str | Path | None = None,
+        begin: str | int | None = None,
+        time_format: str | None = None,
+        day_first: bool | None = None,
+        header: bool = True,
+        delimiter: str | None = None,
+        decimal: str | None = None,
+        thousands: str | None = None,
+        na: Sequence[str | int | float] = (),
+        encoding: str = "utf-8",
     ) -> None:
         self.path = Path(path) if root is None else Path(root) / path
-        self.time_column, self.id_column = time_column or None, id_column
-        self.counted = time_column == ""
-        self.targets = None if targets is None else tuple(targets)
-        self.past, self.covariates = tuple(past), tuple(covariates)
+        self.time_columns, self.counted = names_of(time_column), time_column == ""
+        self.id_column = None if id_column is None else str(id_column)
+        self.targets = None if targets is None else names_of(targets)
+        self.past, self.covariates = names_of(past), names_of(covariates)
         self.calendar = check_features(calendar)
         self.missing, self.duplicates, self.unsorted, self.gaps = missing, duplicates, unsorted, gaps
-        self.freq = freq
-        if freq is not None:
-            offset_of(freq)
-        if self.time_column is None and (freq is not None or calendar):
-            raise InputError(f"{'freq' if freq else 'calendar'} needs a clock: set time_column to the column of times.")
-        if gaps == "fill" and missing == "refuse":
-            raise InputError("gaps=fill makes rows that are missing: set missing to forward or zero to fill them.")
+        self.freq, self.begin, self.time_format, self.day_first = freq, begin, time_format, day_first
+        self.file = ColumnFile(
+            self.path, delimiter, decimal, thousands, header, tuple(str(cell) for cell in na), encoding
+        )
+        self._check()
+
+    def _check(self) -> None:
+        """Refuse options that cannot be, or contradict each other, before the file is read."""
+        if self.freq is not None:
+            offset_of(self.freq)
+        check_format(self.time_format)
+        check_encoding(self.file.encoding)
+        if self.file.delimiter not in (None, "point", "space", "apostrophe"):
+            checked_delimiter(str(self.file.delimiter))
+        if self.file.decimal not in ("point", "comma"):
+            checked_decimal(self.file.decimal)
+        needs = {"freq": self.freq, "calendar": self.calendar, "time_format": self.time_format}
+        if not self.time_columns and (wanting := [name for name, value in needs.items() if value]):
+            raise InputError(f"data.{wanting[0]} needs a clock: set data.time_column to the column of times.")
+        if isinstance(self.begin, int) and self.begin < 1:
+            raise InputError(f"data.begin={self.begin} is no row: 1 is the first row of each series.")
+        if self.gaps == "fill" and self.missing == "refuse":
+            raise InputError(
+                "data.gaps=fill makes rows that are missing: set data.missing=forward or zero to fill them."
+            )
         if self.targets == ():
-            raise InputError("targets is empty: name the columns to forecast, or null for all that are numeric.")
-        roles = [self.time_column, id_column, *(self.targets or ()), *self.past, *self.covariates]
+            raise InputError("data.targets is empty: name the columns to forecast, or null for all that are numeric.")
+        roles = [*self.time_columns, *names_of(self.id_column), *(self.targets or ()), *self.past, *self.covariates]
         for position, name in enumerate(roles):
-            if name is not None and name in roles[:position]:
-                raise InputError(f"column '{name}' is named twice: each is time, id, target, past or covariate.")
+            if name in roles[:position]:
+                raise InputError(
+                    f"column '{shorten(name)}' is named twice: each is one of data.time_column, data.id_column, "
+                    "data.targets, data.past or data.covariates."
+                )
         for name in self.covariates:
             if name in self.calendar:
-                raise InputError(f"'{name}' is a covariate and a feature of the calendar: leave one of them out.")
+                raise InputError(f"'{name}' is a covariate and a feature of the calendar: remove one of them.")
 
     def digest(self) -> str:
         """Of the file's bytes and of all options: a second for a gigabyte or two."""
-        options = {key: value for key, value in vars(self).items() if key != "path"}
+        columns = self.time_columns
+        options: dict[str, Any] = {
+            "time_column": columns[0] if len(columns) == 1 else list(columns) or None,
+            **{name: getattr(self, name) for name in ("id_column", "counted", "targets", "past", "covariates")},
+            **{name: getattr(self, name) for name in ("calendar", "missing", "duplicates", "unsorted", "gaps", "freq")},
+        }
+        later = {name: getattr(self, name) for name in ("begin", "time_format", "day_first")}
+        later |= {name: value for name, value in vars(self.file).items() if name not in ("path", "header", "dialect")}
+        # What came later counts only where it is used, so that runs of earlier versions know their data.
+        options |= {name: value for name, value in later.items() if value not in (None, (), "utf-8")}
+        options |= {} if self.file.header else {"header": False}
         found = hashlib.sha256(json.dumps([options, self.path.suffixes[-2:]], sort_keys=True).encode())
         try:
             with open(self.path, "rb") as file:
@@ -117,17 +173,25 @@ class SeriesFile:
                 the same, or of which float32 keeps too little; and, where it is not said what to do: times out of
                 order or twice, gaps, missing values.
         """
-        file = ColumnFile(self.path)
-        head = file.head()
-        targets = self._targets(file, head)
-        rows, facts = self._rows(file, head, (*targets, *self.past, *self.covariates))
+        head = self.file.head()
+        used = self._used(head)
+        targets, left_out = self.targets or (), ""
+        if not self.time_columns and not self.counted:
+            refuse_uncounted_times(self.file, head, used)
+        if self.targets is None:
+            targets, left_out = choose_targets(self.file, head, used)
+        clock = None
+        if self.time_columns:
+            clock = learn(head, self.time_columns, shorten(self.path), self.time_format, self.day_first)
+        self._say(targets, left_out, clock)
+        rows, facts = self._rows(clock, (*targets, *self.past, *self.covariates))
         rows = grouped(rows)
-        self._check_targets(rows, facts, len(targets))
-        if self.time_column is None:
+        check_targets(rows, facts, len(targets))
+        if clock is None:
             count = np.arange(len(rows)) - rows.starts[rows.series]
-            rows, freq = replace(rows, times=count.astype("datetime64[s]")), "s"
+            rows, freq = begun(replace(rows, times=count.astype("datetime64[s]")), self.begin), "s"
         else:
-            rows = single(ordered(rows, self.unsorted), self.duplicates)
+            rows = begun(single(ordered(rows, self.unsorted), self.duplicates), self.begin)
             freq = self._freq(rows)
             rows = regular(rows, freq, self.gaps)
         measured = ~np.isnan(rows.numbers[:, : len(targets)])
@@ -144,34 +208,34 @@ class SeriesFile:
             ids=rows.ids,
             freq=freq,
             measured=None if measured.all() else measured,
+            zone=rows.zone,
         )
 
-    def _targets(self, file: ColumnFile, head: pd.DataFrame) -> tuple[str, ...]:
-        names = list(head.columns)
-        used = [self.time_column, self.id_column, *(self.targets or ()), *self.past, *self.covariates]
-        for name in used:
-            if name is not None:
-                file.column(name, names)
-        words = [name for name in names if name not in used and not _has_numbers(head[name])]
-        if self.time_column is None and not self.counted:
-            for name in words:
-                if head[name].notna().all() and not np.isnat(read_times(head[name])).any():
-                    raise InputError(
-                        f"{self.path} has times in column '{name}': set time_column={name}, or time_column='' to count "
-                        "the rows instead."
-                    )
-        if self.targets is not None:
-            return self.targets
-        targets = tuple(name for name in names if name.strip() and name not in used and name not in words)
-        if not targets:
-            raise InputError(f"{self.path} has no column of numbers left to forecast: name some in targets.")
-        return targets
+    def clock(self, head: pd.DataFrame, file: ColumnFile) -> TimeColumn:
+        """How the times of another file with the same columns are written."""
+        return learn(head, self.time_columns, shorten(file.path), self.time_format, self.day_first)
 
-    def _rows(self, file: ColumnFile, head: pd.DataFrame, numbers: tuple[str, ...]) -> tuple[Rows, Facts]:
+    def _say(self, targets: tuple[str, ...], left_out: str, clock: TimeColumn | None) -> None:
+        """Log what was found out of the file, where it may be a surprise."""
+        if self.targets is None:
+            said = f"forecasts {', '.join(shorten(name, 40) for name in targets[:20])}" + ", ..." * (len(targets) > 20)
+            log.info("%s: %s%s", shorten(self.path), said, f"; left out: {left_out}" if left_out else "")
+        for note in (self.file.notes, "" if clock is None else clock.note):
+            if note:
+                log.info("%s: %s", shorten(self.path), note)
+
+    def _used(self, head: pd.DataFrame) -> tuple[str, ...]:
+        """The columns that options name, each of which the file has."""
+        names, used = list(head.columns), []
+        for key in ("time_column", "id_column", "targets", "past", "covariates"):
+            given = self.time_columns if key == "time_column" else names_of(getattr(self, key))
+            used += [self.file.column(name, names, f"data.{key}") for name in given]
+        return tuple(used)
+
+    def _rows(self, clock: TimeColumn | None, numbers: tuple[str, ...]) -> tuple[Rows, Facts]:
         """All rows of the file, without blank lines, and what is true of its columns."""
-        counts = self.time_column is not None and are_counts(head[self.time_column])
-        words = [name for name in (self.time_column, self.id_column) if name is not None]
-        times, values, series, rows = [], [], [], []
+        file, words = self.file, [*self.time_columns, *names_of(self.id_column)]
+        times, values, series, rows, offsets = [], [], [], [], []
         ids: dict[str, int] = {}
         facts = Facts(len(numbers))
         done = 0
@@ -187,8 +251,10 @@ class SeriesFile:
             # A frame keeps columns; rows one after the other join without a copy.
             values.append(np.ascontiguousarray(found, dtype=np.float32))
             facts.add(found, values[-1])
-            times.append(self._times(file, frame, counts, rows[-1]))
-            series.append(self._series(file, frame, ids, rows[-1]))
+            moments, ahead = (None, None) if clock is None else self._times(clock, frame, rows[-1])
+            times.append(rows[-1].astype("datetime64[s]") if moments is None else moments)
+            offsets += [] if ahead is None else [ahead]
+            series.append(self._series(frame, ids, rows[-1]))
         if not sum(map(len, rows)):
             raise InputError(f"{self.path} holds no rows: give a file with a header and rows under it.")
         names = sorted(ids)
@@ -196,36 +262,36 @@ class SeriesFile:
             names.sort(key=lambda name: (int(name), name))
         rank = np.empty(len(names), np.int64)
         rank[[ids[name] for name in names]] = np.arange(len(names))
+        joined = np.concatenate(times)
         held = np.concatenate(values)
         del values
         rows_of_file = Rows(
-            path=str(self.path),
+            path=shorten(self.path),
             place=file.place,
             names=numbers,
             ids=tuple(names),
-            times=np.concatenate(times),
+            times=joined,
             numbers=held,
             series=rank[np.concatenate(series)],
             rows=np.concatenate(rows),
-            zone=" UTC" if self.time_column is not None and have_offsets(head[self.time_column]) else "",
+            zone=Zone.learn(joined, np.concatenate(offsets)) if offsets else None,
         )
         return rows_of_file, facts
 
-    def _times(self, file: ColumnFile, frame: pd.DataFrame, counts: bool, rows: np.ndarray) -> np.ndarray:
-        if self.time_column is None:
-            return rows.astype("datetime64[s]")
-        times = read_times(frame[self.time_column], counts)
-        if np.isnat(times).any():
-            row = int(np.argmax(np.isnat(times)))
-            cell = frame[self.time_column].iloc[row]
-            what = "is empty" if pd.isna(cell) else f"is {str(cell)[:40]!r}, which is no time that can be read"
+    def _times(self, clock: TimeColumn, frame: pd.DataFrame, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        times, offsets = clock.read(frame)
+        whole = times.astype("datetime64[s]")
+        if (wrong := np.isnat(times) | (times != whole)).any():
+            row = int(np.argmax(wrong))
+            cell = clock.cells(frame).iloc[row]
+            what = "is empty" if pd.isna(cell) else f"is {shorten(cell, 40)!r}, which is no time that can be read"
             raise InputError(
-                f"{self.path}, {file.place(int(rows[row]))}: '{self.time_column}' {what}: write 2016-07-01 03:00:00, "
-                "2016-07-01 or 2016-07, to the second at most."
+                f"{shorten(self.path)}, {self.file.place(int(rows[row]))}: '{clock.name}' {what}: write 2016-07-01 "
+                "03:00:00, 2016-07-01 or 2016-07, to the second at most, or set data.time_format."
             )
-        return times
+        return whole, offsets
 
-    def _series(self, file: ColumnFile, frame: pd.DataFrame, ids: dict[str, int], rows: np.ndarray) -> np.ndarray:
+    def _series(self, frame: pd.DataFrame, ids: dict[str, int], rows: np.ndarray) -> np.ndarray:
         """Numbers of the series; ``ids`` learns of new ones."""
         if self.id_column is None:
             ids[""] = 0
@@ -233,54 +299,14 @@ class SeriesFile:
         codes, names = pd.factorize(frame[self.id_column])
         if (codes < 0).any():
             row = int(rows[np.argmax(codes < 0)])
-            raise InputError(f"{self.path}, {file.place(row)}: '{self.id_column}' is empty: name the series.")
+            raise InputError(
+                f"{shorten(self.path)}, {self.file.place(row)}: '{self.id_column}' is empty: name the series."
+            )
         numbers = np.array([ids.setdefault(str(name), len(ids)) for name in names], np.int64)
         return numbers[codes]
-
-    def _check_targets(self, rows: Rows, facts: Facts, count: int) -> None:
-        if len(rows) == 1:
-            raise InputError(f"{self.path} has one row only, and a forecast is learned from many: give it more.")
-        for column, name in enumerate(rows.names[:count]):
-            low, high = facts.low[column], facts.high[column]
-            if np.isnan(low):
-                raise InputError(f"{self.path}: target '{name}' holds no number at all: leave it out of targets.")
-            if low == high:
-                raise InputError(
-                    f"{self.path}: target '{name}' is {low:g} in every row, so there is nothing to forecast: leave it "
-                    "out of targets (or move it to past)."
-                )
-            if facts.exact[column]:
-                continue
-            deviation, level = _spread(rows.numbers[:, column], rows.starts)
-            # One of several series may well be always the same: that is told of where it is scaled.
-            coarse = (deviation < _COARSE * level) & ((deviation > 0) | (len(level) == 1))
-            if coarse.any():
-                number = int(coarse.argmax())
-                raise InputError(
-                    f"{self.path}: target '{name}'{of_series(rows.ids[number])} varies too little for the seven digits "
-                    f"that are kept of its level {level[number]:.3g}: subtract a constant from the column first."
-                )
 
     def _freq(self, rows: Rows) -> str:
         freq = self.freq or infer_freq(rows.times, rows.starts)
         if freq is None:
-            raise InputError(f"{self.path} has no two times of one series, which would show its step: set freq.")
+            raise InputError(f"{self.path} has no two times of one series, which would show its step: set data.freq.")
         return freq
-
-
-def _spread(column: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Standard deviation and greatest magnitude ``(S,)`` of each series in ``(N,)``, without what is missing."""
-    values = column.astype(np.float64)
-    there = ~np.isnan(values)
-    counts = np.maximum(np.add.reduceat(there.astype(np.int64), starts), 1)
-    means = np.add.reduceat(np.where(there, values, 0), starts) / counts
-    level = np.maximum.reduceat(np.where(there, np.abs(values), 0), starts)
-    values -= np.repeat(means, np.diff(np.append(starts, len(values))))
-    return np.sqrt(np.add.reduceat(np.where(there, values, 0) ** 2, starts) / counts), level
-
-
-def _has_numbers(cells: pd.Series) -> bool:
-    """Whether any cell is a number, so that the others must be: or all are empty, and tell nothing yet."""
-    if cells.dtype.kind == "M":
-        return False
-    return bool(cells.isna().all() or pd.to_numeric(cells, errors="coerce").notna().any())

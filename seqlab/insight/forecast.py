@@ -33,6 +33,7 @@ class Panel:
         point: ``(H,)`` the forecast.
         truth: ``(H,)`` what came to pass, NaN where nothing was measured; None where nobody knows yet.
         intervals: lower and upper ends ``(H,)`` of prediction intervals, by what share of cases each is meant to hold.
+        zone: in which times are, such as ``+02:00``; empty: they have none.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Panel:
     point: np.ndarray
     truth: np.ndarray | None = None
     intervals: Mapping[float, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    zone: str = ""
 
 
 def forecast_figure(panels: Sequence[Panel]) -> Figure:
@@ -100,7 +102,7 @@ def _draw_forecast(axes: Axes, panel: Panel, say_span: bool) -> None:
     axes.set_title(_plain(panel.name), loc="left", fontsize=10, color=INK)
     axes.margins(x=0.01)
     tidy(axes)
-    _tell_times(axes, _span(panel), say_span)
+    _tell_times(axes, _span(panel), say_span, panel.zone)
 
 
 def _span(panel: Panel) -> np.ndarray:
@@ -262,7 +264,7 @@ def autocorrelation(values: np.ndarray, lags: int) -> np.ndarray:
     return found / power if power else np.zeros(lags)
 
 
-def _tell_times(axes: Axes, times: np.ndarray, say_span: bool = True) -> None:
+def _tell_times(axes: Axes, times: np.ndarray, say_span: bool = True, zone: str = "") -> None:
     """Short times along the axis, and below it from when to when they are, which says the year."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
@@ -293,7 +295,7 @@ def _tell_times(axes: Axes, times: np.ndarray, say_span: bool = True) -> None:
     if say_span:
         first, last = (f"{time.astype('datetime64[s]').item():%d %b %Y}" for time in (times.min(), times.max()))
         said = first if first == last else f"{first} to {last}"
-        axes.set_xlabel(said, loc="right", fontsize=8, color=PAST)
+        axes.set_xlabel(f"{said} (UTC{zone})" if zone else said, loc="right", fontsize=8, color=PAST)
 
 
 def tidy(axes: Axes) -> None:

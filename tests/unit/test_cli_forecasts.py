@@ -154,8 +154,8 @@ def test_predict_goes_on_from_another_file(invoke, planned, home):
 
 
 @pytest.mark.parametrize(("words", "sentence"), [
-    (["--horizon", "99"], "up to 6 steps, not 99: train one with data.horizon=99"),
-    (["--horizon", "0"], "up to 6 steps, not 0"),
+    (["--horizon", "9999"], "--horizon 9999: a run of data.horizon=6 forecasts 1 to 6,000 steps"),
+    (["--horizon", "0"], "--horizon 0: a run of data.horizon=6"),
     (["--csv", "nowhere/out.csv"], "nowhere is no folder: make it first"),
     (["--plot", "nowhere/out.png"], "nowhere is no folder: make it first"),
     (["--path", "other.csv"], "data=waves is no file of yours"),
@@ -167,7 +167,7 @@ def test_what_predict_cannot_do_is_one_sentence(invoke, run_dir, words, sentence
 
 
 def test_plans_are_asked_for(invoke, planned, home):
-    assert "planned for plan, and the data end before: say it of the 6 rows" in refused(invoke("predict", planned))
+    assert "future values of plan for the 6 rows from 2020-01-09T08:00:00 to" in refused(invoke("predict", planned))
     (home / "short.csv").write_text("date,plan\n2020-01-09 08:00:00,3\n")
     assert "says nothing of" in refused(invoke("predict", planned, "--plans", "short.csv"))
     assert "cannot read" in refused(invoke("predict", planned, "--plans", "none.csv"))
@@ -239,3 +239,22 @@ def test_precision_is_what_it_was(run_dir):
     saved = {"device": "cpu", "precision": "fp32"}
     assert build.remembered(saved, "cpu", "auto").precision == "fp32"
     assert build.remembered({**saved, "precision": "bf16"}, "cpu", "fp32").precision == "fp32"
+
+
+def test_new_rows_in_the_file_are_answered_with_the_command_that_goes_on(invoke, planned, home):
+    whole = (home / "own.csv").read_text()
+    try:
+        (home / "own.csv").write_text(whole + "2020-01-09 08:00:00,9,1\n")
+        sentence = refused(invoke("predict", planned, "--plans", "plans.csv"))
+    finally:
+        (home / "own.csv").write_text(whole)
+    assert f"after the new rows: seqlab predict {planned} --path {home / 'own.csv'}. Otherwise put" in sentence
+
+
+def test_steps_beyond_the_horizon_are_marked(invoke, run_dir):
+    text = said(invoke("predict", run_dir, "--horizon", 8))
+    assert "rolled on after step 6" in " ".join(text.split())
+    assert (text.count("yes"), text.count("[")) == (2, 6)
+    lines = [json.loads(line) for line in said(invoke("predict", run_dir, "--horizon", 8, "--json")).splitlines()]
+    assert [line["rolled_on"] for line in lines] == [False] * 6 + [True] * 2
+    assert lines[6]["demand_95%"] is None

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from seqlab import forecasts
 from seqlab.data.calendar import features
 from seqlab.data.forecast import Scaling, Windows, prepare
+from seqlab.data.forecast_beyond import extended
 from seqlab.data.series import Series
 from seqlab.engine.runtime import Runtime
 from seqlab.forecasts import Asked, Outcome, ahead_of, check_leak, intervals
@@ -162,8 +163,8 @@ def test_fewer_steps_are_the_first_of_all():
     np.testing.assert_array_equal(part.point, whole.point[:, :2])
     np.testing.assert_array_equal(part.quantiles, whole.quantiles[:, :2])
     np.testing.assert_array_equal(part.times, whole.times[:, :2])
-    for steps in (0, 6, -1):
-        with pytest.raises(InputError, match=f"up to 5 steps, not {steps}: train one with data.horizon={steps}"):
+    for steps in (0, 5001, -1):
+        with pytest.raises(InputError, match=f"--horizon {steps}: a run of data.horizon=5 forecasts 1 to 5,000 steps"):
             ahead_of(teller, data, SOURCE, steps)
 
 
@@ -171,7 +172,9 @@ def test_what_is_planned_is_read_from_a_file(tmp_path):
     longer = make_series(105, plans=2, calendar=("hour",))
     data = prepare(first_rows(longer, 100), **OPTIONS)
     teller, source = asked(data), {**SOURCE, "calendar": ("hour",)}
-    with pytest.raises(InputError, match=r"planned for x, y, and the data end before: .* --plans FILE.csv"):
+    with pytest.raises(
+        InputError, match=r"future values of x, y for the 5 rows from .*columns date, x, y: --plans FILE.csv"
+    ):
         ahead_of(teller, data, source)
     table = pd.DataFrame({"date": longer.times, "y": longer.known[:, 1], "x": longer.known[:, 0], "words": "no"})
     table.to_csv(tmp_path / "plans.csv", index=False)
@@ -188,6 +191,37 @@ def test_what_is_planned_is_read_from_a_file(tmp_path):
         ahead_of(teller, data, source, plans=tmp_path / "short.csv")
     with pytest.raises(InputError, match="on a clock alone"):
         ahead_of(teller, data, {**source, "time_column": None}, plans=tmp_path / "plans.csv")
+
+
+def test_beyond_the_horizon_forecasts_are_fed_back():
+    series = make_series(100, 70)
+    data = prepare(series, **OPTIONS)
+    teller = asked(data, "gaussian")
+    found = ahead_of(teller, data, SOURCE, 12)
+    assert (found.point.shape, found.rolled) == ((2, 12, 2), 5)
+    first = ahead_of(teller, data, SOURCE)
+    assert first.rolled is None
+    np.testing.assert_array_equal(found.point[:, :5], first.point)
+    # The second round is what is forecast where the first was measured.
+    fed = extended(series, first.point.astype(np.float32))
+    again = ahead_of(teller, replace(data, series=fed), SOURCE)
+    np.testing.assert_allclose(found.point[:, 5:10], again.point, rtol=1e-5)
+    np.testing.assert_array_equal(found.times[:, 5:10], again.times)
+    assert np.isfinite(found.quantiles[:, :5]).all()
+    assert np.isnan(found.quantiles[:, 5:]).all()
+    assert found.table()["rolled_on"].tolist() == ([False] * 5 + [True] * 7) * 2
+    assert "(rolled on after step 5: forecasts are fed back" in found.figure().axes[0].get_title(loc="left")
+
+
+def test_plans_must_cover_all_rounds(tmp_path):
+    longer = make_series(110, plans=1)
+    data = prepare(first_rows(longer, 100), **OPTIONS)
+    table = pd.DataFrame({"date": longer.times, "x": longer.known[:, 0]})
+    table[:108].to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(InputError, match="says nothing of 2016-07-05 12:00:00: add that row"):
+        ahead_of(asked(data), data, SOURCE, 7, tmp_path / "a.csv")
+    table.to_csv(tmp_path / "a.csv", index=False)
+    assert ahead_of(asked(data), data, SOURCE, 7, tmp_path / "a.csv").point.shape == (1, 7, 2)
 
 
 # What was found -----------------------------------------------------------------------------------------------------

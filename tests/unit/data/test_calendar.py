@@ -5,13 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqlab.data.calendar import (
-    are_counts,
     continue_times,
     features,
-    have_offsets,
     infer_freq,
     offset_of,
-    read_times,
     steps_of,
 )
 from seqlab.types import InputError
@@ -113,69 +110,22 @@ def test_features_may_be_none_but_not_unknown_or_twice():
 
 
 @pytest.mark.parametrize(
-    ("cell", "time"),
+    ("days", "freq"),
     [
-        ("2016-07-01 03:00:00", "2016-07-01T03:00"),
-        ("2016-07-01T03:00", "2016-07-01T03:00"),
-        ("2016/07/01 3:00", "2016-07-01T03:00"),
-        ("2016-7-1", "2016-07-01"),
-        (" 2016-07-01", "2016-07-01"),
-        ("20160701", "2016-07-01"),
-        ("1949-01", "1949-01-01"),
-        ("1749", "1749-01-01"),
-        ("2016-07-01T03:00+02:00", "2016-07-01T01:00"),
-        ("2016-07-01T03:00Z", "2016-07-01T03:00"),
-        ("2016-07-01 03:00:00.5", "NaT"),
-        ("2016-02-30", "NaT"),
-        ("07/01/2016", "NaT"),
-        ("now", "NaT"),
-        ("noon", "NaT"),
-        (None, "NaT"),
+        (["2015-12-15", "2016-01-15", "2016-02-15", "2016-03-15"], "M15"),
+        (["2015-12-30", "2016-01-30", "2016-02-29", "2016-03-30"], "M30"),
+        (["2015-12-31", "2016-01-29", "2016-02-29", "2016-03-31", "2016-04-29"], "BME"),
+        (["2015-12-01", "2016-01-01", "2016-02-01", "2016-03-01", "2016-05-02"], "BMS"),
+        (["2015-11-15", "2016-02-15", "2016-05-15"], "3M15"),
+        (["2016-01-01", "2016-01-31", "2016-03-01", "2016-03-31"], "30D"),
     ],
 )
-def test_times_are_read_in_the_order_of_iso(cell, time):
-    cells = pd.Series(["2001-02-03 04:05:06", cell], dtype=str)
-    found = read_times(cells)
-    assert found.dtype == np.dtype("datetime64[s]")
-    assert found[0] == np.datetime64("2001-02-03T04:05:06")
-    assert str(found[1]) == str(np.datetime64(time, "s"))
-
-
-def test_whole_numbers_are_years_dates_seconds_or_positions():
-    for cells, counts in (
-        (["1749", "1750"], False),
-        (["20200101", "20200102"], False),
-        (["0", "1", "2000"], True),
-        (["1467331200", "1467334800"], True),
-        (["2016-07-01"], False),
-        ([None], False),
-    ):
-        assert are_counts(pd.Series(cells, dtype=str)) is counts, cells
-    found = read_times(pd.Series(["0", "1467331200", "1467331200000", "1.5", "-1", None], dtype=str), counts=True)
-    assert [str(time) for time in found] == ["1970-01-01T00:00:00", "2016-07-01T00:00:00", "NaT", "NaT", "NaT", "NaT"]
-
-
-def test_times_with_an_offset_are_told_from_those_without():
-    for cell, told in (
-        ("2016-07-01T03:00+02:00", True),
-        ("2016-07-01 03:00:00-0530", True),
-        ("2016-07-01 03+01 ", True),
-        ("2016-07-01T03:00Z", True),
-        ("2016-07-01 03:00:00", False),
-        ("2016-07-01", False),
-        ("2016-07", False),
-        ("1467331200", False),
-    ):
-        assert have_offsets(pd.Series([None, cell], dtype=str)) is told, cell
-    local = pd.Series(pd.date_range("2020-03-29 00:00", periods=3, freq="h", tz="Europe/Berlin"))
-    assert have_offsets(local)
-    assert not have_offsets(local.dt.tz_localize(None))
-
-
-def test_times_that_are_times_already_are_taken_with_their_zone():
-    local = pd.Series(pd.date_range("2020-03-29 00:00", periods=3, freq="h", tz="Europe/Berlin"))
-    assert not are_counts(local)
-    assert [str(time) for time in read_times(local)] == [
-        f"2020-03-{hour}:00:00" for hour in ("28T23", "29T00", "29T01")
-    ]
-    assert read_times(local.dt.tz_localize(None))[0] == np.datetime64("2020-03-29T00:00:00")
+def test_months_may_go_by_any_day(days, freq):
+    times, one = np.array(days, "datetime64[s]"), np.zeros(1, np.int64)
+    assert infer_freq(times, one) == freq
+    steps = steps_of(times, one, freq)
+    assert (np.diff(steps) >= 1).all()
+    following = continue_times(times[0], freq, int(steps[-1]))
+    assert np.array_equal(np.append(times[:1], following)[steps], times)
+    if freq == "M30":
+        assert steps_of(np.append(times, np.datetime64("2016-04-29", "s")), one, freq)[-1] == -1

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from seqlab.data.forecast_parts import parts
+from seqlab.data.moments import Zone
 from seqlab.data.series import Series
 from seqlab.types import InputError
 
@@ -123,7 +126,7 @@ def test_parts_follow_one_another_within_each_series(sizes, split):
         ([0.8, 0.2], "must be three fractions"),
         ([True, 1, 1], "must be three fractions"),
         (["1956-01"], "must be three fractions"),
-        (["1956-01", "soon"], "must be dates such as"),
+        (["1956-01", "soon"], "data.split=soon is no date: write 1957-01"),
         (["1930-01", "1956-01"], "validation part cannot begin at 1930-01, since the data go from 1949-01-01T"),
         (["1956-01", "1999-01"], "test part cannot begin at 1999-01, since the data go from .* to 1960-12-01T"),
         (["1949-01", "1956-01"], "validation part cannot begin at 1949-01"),
@@ -142,3 +145,25 @@ def test_a_series_that_has_too_few_rows_is_named():
     late = make_series(100, 1)
     with pytest.raises(InputError, match="leaves the training part of series 's1' without rows"):
         parts(late, [0.4, 0.2, 0.2])
+
+
+def test_percents_are_not_taken_for_rows_and_unused_rows_are_said(caplog):
+    with pytest.raises(InputError, match=r"look like percent of the 400 rows: write \[0.8, 0.1, 0.1\], or rows"):
+        parts(make_series(400), [80, 10, 10])
+    with pytest.raises(InputError, match=r"adds up to 100: .* Write \[0.8, 0.1, 0.1\]"):
+        parts(make_series(400), [80.0, 10.0, 10.0])
+    assert spans(make_series(100), [80, 10, 10])["test"] == [(90, 100)]
+    assert not caplog.messages
+    parts(make_series(400), [200, 50, 51])
+    assert "data.split=[200, 50, 51] uses 301 of 400 rows: the last 99 of them are not used" in caplog.text
+
+
+def test_dates_of_a_split_are_in_the_zone_of_the_data():
+    days = make_series(40)
+    hours = np.datetime64("2016-06-01", "s") + np.arange(40) * np.timedelta64(1, "h")
+    zone = Zone(hours[:1], np.array([7200]))
+    series = replace(days, times=hours - np.timedelta64(2, "h"), zone=zone)
+    assert spans(series, ["2016-06-01 12:00", "2016-06-02"])["test"] == [(24, 40)]
+    assert spans(series, ["2016-06-01T10:00+00:00", "2016-06-01T22:00Z"])["val"] == [(12, 24)]
+    with pytest.raises(InputError, match=r"go from 2016-06-01T00:00:00\+02:00 to 2016-06-02T15:00:00\+02:00"):
+        parts(series, ["2016-06-01", "2016-06-02"])

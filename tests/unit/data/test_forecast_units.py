@@ -110,11 +110,13 @@ def test_what_repeats_but_for_rounding_has_none_either():
     assert (seasonal == 0).all()
 
 
-def test_a_target_that_never_changes_is_refused():
+def test_a_target_that_never_changes_is_refused_unless_it_is_one_of_several_series(caplog):
     series = make_series()
     series.values[20:32, 1] = 3
-    with pytest.raises(InputError, match="b of series 'y' never changes in the training part"):
-        spread(train_of(series), 1)
+    deviation, seasonal = spread(train_of(series), 1)
+    assert (deviation[1, 1], seasonal[1, 1]) == (0, 0)
+    assert (deviation > 0).sum() == deviation.size - 1
+    assert "1 of 4 series never change in the training part, the first is b of series 'y'" in caplog.text
     with pytest.raises(InputError, match="a of series 'x' never changes in the training part"):
         spread(train_of(make_series(np.zeros((40, 2), dtype=bool))), 1)
 

@@ -106,12 +106,12 @@ def test_without_times_rows_are_counted(tmp_path):
     assert (series.freq, series.starts.tolist()) == ("s", [0, 2])
     hourly(path)
     with pytest.raises(
-        InputError, match=r"has times in column 'time': set time_column=time, or time_column='' to count"
+        InputError, match=r"has times in column 'time': set data.time_column=time, or data.time_column='' to count"
     ):
         SeriesFile(path).read()
     assert SeriesFile(path, time_column="").read().times.astype(int).tolist() == list(range(9))
     for options in ({"freq": "h"}, {"calendar": ["hour"]}):
-        with pytest.raises(InputError, match="needs a clock: set time_column"):
+        with pytest.raises(InputError, match=r"needs a clock: set data.time_column"):
             SeriesFile(path, **options)
 
 
@@ -195,8 +195,8 @@ def test_missing_values_are_named_or_filled(tmp_path):
         SeriesFile(path, time_column="time").read()
     assert str(caught.value) == (
         f"4 values are missing ('a' at {path}, line 5 (2020-01-01 03:00:00); 'a' at {path}, line 6 (2020-01-01 "
-        f"04:00:00); 'b' at {path}, line 6 (2020-01-01 04:00:00); ...): fill them in, or set missing to forward (the "
-        "last value known) or zero."
+        f"04:00:00); 'b' at {path}, line 6 (2020-01-01 04:00:00); ...): fill them in, or set data.missing to forward "
+        "(the last value known) or zero."
     )
     series = SeriesFile(path, time_column="time", missing="forward").read()
     assert series.values[:, 0].tolist() == [0, 10, 20, 20, 20, 50, 60, 70, 80]
@@ -207,7 +207,10 @@ def test_missing_values_are_named_or_filled(tmp_path):
     assert past.values[4].tolist() == [0, 0]
     assert past.measured.shape == (9, 1)
     hourly(path, b0="")
-    with pytest.raises(InputError, match=r"'b' is missing at .*line 2 .*where its series begins.*set missing=zero"):
+    with pytest.raises(
+        InputError,
+        match=r"'b' is missing at .*line 2 .*where its series begins.*set data.begin to a later row",
+    ):
         SeriesFile(path, time_column="time", missing="forward").read()
 
 
@@ -246,17 +249,19 @@ def test_gaps_are_named_or_filled_as_missing_rows(tmp_path):
         SeriesFile(path, time_column="time").read()
     assert str(caught.value) == (
         f"{path}, line 4 (2020-01-01 04:00:00) comes 3 steps of h after 2020-01-01 01:00:00 (2 such gaps, 3 rows "
-        "missing in all): set gaps=fill and missing to forward or zero, or set freq."
+        "missing in all): set data.gaps=fill and data.missing=forward (or zero), or set data.freq."
     )
     series = SeriesFile(path, time_column="time", gaps="fill", missing="forward", covariates=["b"]).read()
     assert series.values[:, 0].tolist() == [0, 1, 1, 1, 4, 5, 6, 6, 8]
     assert series.known[:, 0].tolist() == [9, 10, 10, 10, 13, 14, 15, 15, 17]
     assert series.measured[:, 0].tolist() == [True, True, False, False, True, True, True, False, True]
     assert (np.diff(series.times) == np.timedelta64(1, "h")).all()
-    with pytest.raises(InputError, match="gaps=fill makes rows that are missing: set missing to forward or zero"):
+    with pytest.raises(InputError, match=r"data.gaps=fill makes rows that are missing: set data.missing"):
         SeriesFile(path, time_column="time", gaps="fill")
     write(path, ["2020-01-01 00:00:00,1,1", "2020-01-01 00:00:01,2,2", "2021-01-01,3,3"])
-    with pytest.raises(InputError, match=r"would become 31,622,401 rows of freq=s, of which 3 are there: set freq"):
+    with pytest.raises(
+        InputError, match=r"would become 31,622,401 rows of freq=s, of which 3 are there: set data.freq"
+    ):
         SeriesFile(path, time_column="time", gaps="fill", missing="zero").read()
 
 
@@ -353,14 +358,17 @@ def test_a_cell_that_is_no_number_is_named(tmp_path, monkeypatch, piece):
         ("t,v,v\n2020,1,2\n", {"time_column": "t"}, "has two columns 'v': rename one"),
         ("t,v\n2020-01-01,1\n2020-13-01,2\n", {"time_column": "t"}, r"line 3: 't' is '2020-13-01', which is no time"),
         ("t,v\n2020-01-01,1\n,2\n", {"time_column": "t"}, r"line 3: 't' is empty: write 2016-07-01"),
-        ("t,v\n01/02/2020,1\n", {"time_column": "t"}, r"line 2: 't' is '01/02/2020', which is no time"),
+        (
+            "t,v\n01/02/2020,1\n",
+            {"time_column": "t"},
+            r"'01/02/2020', which could be 2020-02-01 \(day first\) or 2020-01-02: set data.day_first=true or",
+        ),
         (
             "t,of,v\n2020,x,1\n2021,,2\n",
             {"time_column": "t", "id_column": "of"},
             "line 3: 'of' is empty: name the series",
         ),
         ("t,v\n2020,x\n2021,y\n", {"time_column": "t"}, "has no column of numbers left to forecast"),
-        ("t;v\n2020;1\n", {"time_column": "t"}, "the whole header is one cell, 't;v': separate cells by commas"),
         ("t,v\n2020,1,9\n2021,2,9\n", {"time_column": "t"}, "its lines have more cells than the header"),
         ("t,of,v\n2020,x,1\n2020,y,2\n", {"time_column": "t", "id_column": "of"}, "no two times of one series"),
     ],
@@ -377,7 +385,7 @@ def test_files_that_cannot_be_read_are_one_sentence(tmp_path):
     for ask in (SeriesFile("none.csv", root=tmp_path).digest, SeriesFile("none.csv", root=tmp_path).read):
         with pytest.raises(InputError, match=r"cannot read .*none.csv \(No such file"):
             ask()
-    with pytest.raises(InputError, match=r"it must end in .csv, .tsv \(or that and .gz\) or .parquet"):
+    with pytest.raises(InputError, match=r"it must end in .csv, .tsv, .txt \(or one of them and .gz\) or .parquet"):
         SeriesFile(hourly(tmp_path / "a.xls")).read()
     path = tmp_path / "a.csv.gz"
     text = io.StringIO()
@@ -389,7 +397,7 @@ def test_files_that_cannot_be_read_are_one_sentence(tmp_path):
     with pytest.raises(InputError, match=r"cannot read .*gz"):
         SeriesFile(path).read()
     (tmp_path / "a.csv").write_bytes(b"v\n1\n\xe4\n")
-    with pytest.raises(InputError, match="is not UTF-8 text"):
+    with pytest.raises(InputError, match=r"is not utf-8 text .*set data.encoding"):
         SeriesFile(tmp_path / "a.csv").read()
 
 
@@ -445,3 +453,97 @@ def test_the_digest_is_of_bytes_and_options(tmp_path):
     assert SeriesFile("a.csv", root=tmp_path, **options[0]).digest() == digests[0]  # wherever the file lies
     hourly(path, a3="7")
     assert SeriesFile(path, **options[0]).digest() != digests[0]
+
+
+def test_files_as_people_have_them(tmp_path, caplog):
+    caplog.set_level("INFO")
+    path = tmp_path / "power.txt"
+    rows = [
+        f"{16 + hour // 24}/12/2006;{hour % 24:02}:00:00;{hour},5;{'?' if hour == 3 else hour}" for hour in range(48)
+    ]
+    path.write_text("Date;Time;Power;Load\n" + "\n".join(rows) + "\n;;;\n;;;\n", encoding="utf-8")
+    series = SeriesFile(path, time_column=["Date", "Time"], na=["?"], missing="forward").read()
+    assert (series.freq, series.targets, len(series)) == ("h", ("Power", "Load"), 48)
+    assert series.values[3].tolist() == [3.5, 2]
+    assert str(series.times[0]) == "2006-12-16T00:00:00"
+    assert "cells are separated by a semicolon" in caplog.text
+    assert "is read with the day first" in caplog.text
+    # without a header, of another encoding, columns by number
+    path.write_bytes("ü 01;1.234;7\nü 02;2.345;8\n".encode("latin-1"))
+    series = SeriesFile(path, header=False, encoding="latin-1", targets=[2, 3], thousands="point").read()
+    assert (series.targets, series.values[0].tolist()) == (("2", "3"), [1234, 7])
+
+
+def test_blank_lines_at_the_end_are_no_rows(tmp_path):
+    for blank in ("\n", ",,\n" * 114):
+        path = tmp_path / "a.csv"
+        path.write_text("x,y,z\n" + "".join(f"{n},{n},{n}\n" for n in range(5)) + blank, encoding="utf-8")
+        assert len(SeriesFile(path, targets=["y"]).read()) == 5
+    path.write_text("x,y\n1,2\n2,3\n,4\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"1 values are missing \('x' at .*line 4 "):
+        SeriesFile(path).read()
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3])
+def test_blank_lines_are_kept_between_rows_whatever_the_pieces(tmp_path, monkeypatch, piece):
+    monkeypatch.setattr(columns, "ROWS", piece)
+    path = write(tmp_path / "a.csv", ["1,1", ",", ",", ",", "2,2", ",", ","], "a,b")
+    assert SeriesFile(path, missing="forward").read().values[:, 0].tolist() == [1, 1, 1, 1, 2]
+
+
+def test_what_is_left_out_is_said(tmp_path, caplog):
+    caplog.set_level("INFO")
+    path = write(tmp_path / "a.csv", ['2016,1,"4,000",$5', '2017,2,"4,013",$6'], "date,price,volume,fee")
+    assert SeriesFile(path, time_column="date").read().targets == ("price",)
+    assert (
+        "forecasts price; left out: 'volume' is '4,000' in line 2, which is no number; 'fee' is '$5' in" in caplog.text
+    )
+    with pytest.raises(
+        InputError, match=r"'volume': mend|no column of numbers left to forecast \('volume' is '4,000' in line 2"
+    ):
+        SeriesFile(path, time_column="date", past=["price"]).read()
+    found = SeriesFile(path, time_column="date", thousands="comma", past=["price"]).read()
+    assert found.values[:, 0].tolist() == [4000, 4013]
+
+
+def test_columns_may_be_named_by_numbers(tmp_path):
+    path = write(tmp_path / "a.csv", ["1,2", "2,3"], "2015,2016")
+    assert SeriesFile(path, targets=[2015]).read().targets == ("2015",)
+    with pytest.raises(InputError, match=r"data.targets: .* has no column '2017'"):
+        SeriesFile(path, targets=[2017]).read()
+
+
+def test_rows_are_used_from_a_row_or_a_date_on(tmp_path):
+    path = hourly(tmp_path / "a.csv", a0="", a1="")
+    options = {"time_column": "time", "missing": "forward"}
+    for begin in (3, "2020-01-01 02:00"):
+        series = SeriesFile(path, begin=begin, **options).read()
+        assert series.values[:, 0].tolist() == [20, 30, 40, 50, 60, 70, 80]
+    assert SeriesFile(path, begin=3, time_column="").read().times.astype(int).tolist() == [2, 3, 4, 5, 6, 7, 8]
+    with pytest.raises(InputError, match=r"data.begin=2021 leaves no rows, which end at 2020-01-01 08:00:00"):
+        SeriesFile(path, begin="2021", **options).read()
+    with pytest.raises(InputError, match=r"data.begin=0 is no row"):
+        SeriesFile(path, begin=0)
+
+
+def test_digests_of_earlier_versions_hold(tmp_path):
+    path = write(tmp_path / "a.csv", ["2016,1", "2017,2"], "t,v")
+    assert SeriesFile(path, time_column="t", freq="YS").digest() == (
+        "da7232618af61d4e1558fecc112590d61ce86b1740de9bf144efc37f72247fde"
+    )
+    one = SeriesFile(path, time_column="t", freq="YS", header=False).digest()
+    assert one != SeriesFile(path, time_column="t", freq="YS").digest()
+
+
+def test_offsets_become_the_zone_of_the_series(tmp_path):
+    path = write(tmp_path / "a.csv", [f"2020-01-01T0{hour}:00:00+02:00,{hour},1{hour}" for hour in range(3)])
+    series = SeriesFile(path, time_column="time").read()
+    assert series.moment(series.times[0]) == "2020-01-01T00:00:00+02:00"
+    assert str(series.times[0]) == "2019-12-31T22:00:00"
+
+
+def test_monthly_rows_may_lie_on_any_day(tmp_path):
+    for days, freq in (("15 15 15 15", "M15"), ("30 29 30 30", "M30"), ("29 29 31 29", "BME")):
+        rows = [f"2016-{month:02}-{day},{month}" for month, day in enumerate(days.split(), 1)]
+        path = write(tmp_path / "a.csv", rows, "t,v")
+        assert SeriesFile(path, time_column="t").read().freq == freq
