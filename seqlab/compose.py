@@ -15,7 +15,8 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from seqlab.errors import InputError
+from seqlab import hints, run_folders, words
+from seqlab.errors import InputError, shorten
 from seqlab.schema import did_you_mean
 
 _ROOM = Path(__file__).resolve().parent
@@ -44,10 +45,12 @@ def composed(*overrides: str) -> dict[str, Any]:
     """
     if any(_named(override) == "sweep" for override in overrides):
         raise InputError("sweep= is for the command line: train one config after the other instead.")
+    overrides = tuple(hints.words(overrides, [CONFIGS]))
     try:
         return settled(_compose(overrides), overrides)
     except HydraException as error:
-        raise InputError(explain(error, overrides)) from error
+        sentence = explain(error, overrides)
+    raise InputError(sentence)  # out here: Hydra's own traceback says nothing more
 
 
 def settled(config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
@@ -64,6 +67,9 @@ def settled(config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
     found = _anchored(plain(config))
     if found["resume"] is None:
         return found
+    if found["resume"] == "latest":
+        found["resume"] = str(run_folders.latest(Path(found["runs"])))
+        print(f"resume={found['resume']}", flush=True)
     return continued(found, load(Path(found["resume"]) / "config.yaml"), overrides)
 
 
@@ -214,13 +220,10 @@ def explain(error: HydraException, overrides: Sequence[str]) -> str:
     if isinstance(error, MissingConfigException):
         found = re.search(r"Could not find '([^']+)'", text)
         group, _, name = (found.group(1) if found else "").rpartition("/")
-        options = [str(option) for option in error.options or _options(group)]
-        return f"{group}={name}: there is no such {group or 'config'}{did_you_mean(name, options)}"
+        options = sorted({*map(str, error.options or ()), *_options(group)})
+        return f"{group}={name}: there is no such {group or 'config'}{_choices(name, options)}"
     if isinstance(error, OverrideParseException):
-        return (
-            f"'{error.override}' cannot be read: options look like key=value, lists like key=[1,2], "
-            "and a value with = , or ~ in it needs quotes, 'key=\"a=b\"'."
-        )
+        return _unreadable(str(error.override))
     if unknown := re.search(r"Could not override '([^']+)'", text):
         key = unknown.group(1)
         if any(override.startswith("resume=") for override in overrides) and not key.startswith(CONTINUABLE):
@@ -228,12 +231,30 @@ def explain(error: HydraException, overrides: Sequence[str]) -> str:
             return f"{key}: not to be changed when a run is continued; beside resume= may stand {may}."
         return f"{key}: there is no such option{did_you_mean(key, _known_keys(key, overrides))}"
     if text.startswith("Ambiguous value"):
-        word = next((override for override in overrides if override in text), "A value")
+        word = next((override for override in overrides if override in text), "KEY=A,B")
         key, _, values = word.partition("=")
-        return f"{word}: several runs are --multirun on the command line; a list is {key}=[{values}]."
+        instead = f"; to pass a list write {key}=[{values}]" if key not in GROUPS else ""
+        return f"{word}: to try several values add -m (--multirun) on the command line{instead}."
     if text.startswith("Multiple values for"):
         return f"{text.split('.')[0]}: write group=name without the +."
     return " ".join(text.split())
+
+
+def _choices(name: str, options: Sequence[str]) -> str:
+    """The nearest name, if one is near, and all that can be named."""
+    nearest = did_you_mean(name, options) if options else ""
+    near = f"{nearest} " if nearest.startswith("; did") else "; "
+    return f"{near}{'Choose' if near != '; ' else 'choose'} one of {', '.join(options)}." if options else "."
+
+
+def _unreadable(override: str) -> str:
+    """Why Hydra cannot read a word, and the word to write instead."""
+    shown = shorten(override, 300)
+    if "=" not in override:
+        return f"'{shown}' cannot be read: options look like key=value, such as optim.lr=1e-3."
+    if (found := words.mended(override)) is not None:
+        return f"'{shown}' cannot be read because of the {found[0]!r} in it: quote the value, {found[1]}"
+    return f"'{shown}' cannot be read: options look like key=value, lists like key=[1,2]."
 
 
 def _options(group: str) -> list[str]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 import yaml
 
 from seqlab.errors import InputError, shorten
+from seqlab.words import word
 
 
 @dataclass(frozen=True)
@@ -73,12 +72,16 @@ class Interrupted:
         return f"seqlab train {word('resume', str(self.path))}" if self.continues else ""
 
 
-def word(key: str, value: str) -> str:
-    """``key=value`` for a command line of seqlab, quoted for Hydra and for the shell where that is needed."""
-    if not re.fullmatch(r"[\w./:+-]+", value, re.ASCII):
-        escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-        return quote(f"{key}='{escaped}'")
-    return f"{key}={value}"
+def latest(folder: Path) -> Path:
+    """The run to continue in and below ``folder``: the newest one that is not finished, else the newest.
+
+    Raises:
+        InputError: there is no run with a checkpoint.
+    """
+    held = {path.parent: path.stat().st_mtime for path in folder.rglob("last.pt")}
+    if not held:
+        raise InputError(f"{folder} holds no run to continue: name a run folder, {word('resume', 'FOLDER')}.")
+    return max(held, key=lambda path: (not (path / "summary.json").exists(), held[path], str(path)))
 
 
 def read(folder: Path) -> tuple[list[Row], list[Interrupted], list[str]]:

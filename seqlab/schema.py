@@ -15,7 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from seqlab.errors import InputError
+from seqlab import words
+from seqlab.errors import InputError, shorten
 
 Node = Mapping[str, Any]
 
@@ -36,6 +37,14 @@ def _nearest(value: Any, hint: Any) -> str:
     words = [word for word in _words(hint) if isinstance(word, str)]
     near = difflib.get_close_matches(value, words, n=1, cutoff=0.55) if isinstance(value, str) else []
     return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def _as_text(path: str, value: Any, hint: Any) -> str:
+    """How to write a number that is meant as text, where text would do."""
+    texts = [str(item) for item in value] if isinstance(value, list) else str(value)
+    if isinstance(value, str | bool) or value is None or not accepts(texts, hint):
+        return "."
+    return f": to mean text, quote it: {words.text_word(path, texts)}"
 
 
 def _words(hint: Any) -> tuple[Any, ...]:
@@ -136,7 +145,10 @@ def check(where: str, function: Callable[..., Any], values: Node, provided: Iter
             open_keys = set(signature.parameters) - set(provided)
             raise InputError(f"{path}: there is no such option{did_you_mean(key, open_keys)}")
         if key in hints and not accepts(value, hints[key]):
-            raise InputError(f"{path} must be {describe(hints[key])}, not {value!r}{_nearest(value, hints[key])}.")
+            raise InputError(
+                f"{path} must be {describe(hints[key])}, not {shorten(repr(value), 200)}"
+                f"{_nearest(value, hints[key])}{_as_text(path, value, hints[key])}"
+            )
         if (given := _called_with(hints.get(key), value)) is not None:
             made = locate(value["_target_"], path)
             check(path, made, value, tuple(inspect.signature(made).parameters)[:given])

@@ -16,7 +16,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from seqlab import compose, runs_table
+from seqlab import __version__, compose, hints, runs_table
 from seqlab.errors import InputError, one_sentence, show_anything
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ def train(config: Mapping[str, Any]) -> Result:
     Raises:
         InputError: something of the config or the data is a person's to mend.
     """
+    if config["resume"] is None:
+        hints.check_files(config)  # before torch is imported
     from seqlab import build
     from seqlab.engine import checkpoint
     from seqlab.engine.progress import Progress
@@ -146,6 +148,10 @@ def main() -> None:
     _finished.clear()
     _failed.clear()
     with one_sentence():
+        if "--version" in sys.argv[1:]:
+            print(f"seqlab {__version__}")
+            return
+        sys.argv[1:] = hints.understood(sys.argv[1:], compose.CONFIGS)
         try:
             _hydra_train()
         except HydraException as error:

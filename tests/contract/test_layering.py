@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "seqlab"
 
 # room -> rooms it may import (besides itself and those that are open to all).
-OPEN = {"errors", "paths", "durable", "terminal", "types", "schema"}
+OPEN = {"words", "errors", "paths", "durable", "terminal", "types", "schema"}
 MAY_IMPORT = {
     "errors": set(),
     "paths": set(),

@@ -22,7 +22,21 @@ from seqlab.errors import InputError
         ("data/tokenizer=chr", "data/tokenizer=chr: there is no such data/tokenizer; did you mean 'char'?"),
         ("model.hiden_size=3", "model.hiden_size: there is no such option; did you mean 'model.hidden_size'?"),
         ("optim.rl=3", "optim.rl: there is no such option; did you mean 'optim.lr'?"),
-        ("optim.lr", "'optim.lr' cannot be read: options look like key=value"),
+        ("optim.lr", "'optim.lr' cannot be read: options look like key=value, such as optim.lr=1e-3."),
+        (
+            "optim=adm",
+            "optim=adm: there is no such optim; did you mean 'adam'? Choose one of adam, adamw, rmsprop, sgd.",
+        ),
+        ("schedule=x", "schedule=x: there is no such schedule; choose one of constant, cosine, one_cycle, plateau."),
+        (
+            "data.targets=[T/°C]",
+            "'data.targets=[T/°C]' cannot be read because of the '°' in it: quote the value, 'data.targets=[\"T/°C\"]'",
+        ),
+        (
+            "data.path=tickets (1).csv",
+            "'data.path=tickets (1).csv' cannot be read because of the '(' in it: quote the value, "
+            "\"data.path='tickets (1).csv'\"",
+        ),
         ("+model=gru", "Multiple values for model: write group=name without the +."),
     ],
 )
@@ -52,8 +66,12 @@ def test_an_option_of_another_place_is_found_by_its_last_name():
 def test_several_runs_are_for_the_command_line():
     with pytest.raises(InputError, match=r"^sweep= is for the command line"):
         composed("sweep=seeds")
-    with pytest.raises(InputError, match=r"^seed=0,1: several runs are --multirun .*; a list is seed=\[0,1\]\.$"):
+    with pytest.raises(
+        InputError, match=r"^seed=0,1: to try several values add -m .*; to pass a list write seed=\[0,1\]"
+    ):
         composed("seed=0,1")
+    with pytest.raises(InputError, match=r"^model=lstm,gru: to try several values add -m [^;]*\.$"):
+        composed("model=lstm,gru")
 
 
 def test_paths_of_data_are_those_of_this_folder_from_wherever_they_are_read_again(tmp_path, monkeypatch):
@@ -179,3 +197,36 @@ def test_options_that_the_chosen_tokenizer_reads_are_taken():
     found = composed("data=text", "data/tokenizer=whitespace", "data.max_tokens=9", "data.path=[a.txt,b.txt]")
     assert found["data"]["tokenizer"]["max_tokens"] == 9
     assert all(os.path.isabs(path) for path in found["data"]["path"])
+
+
+def test_the_latest_run_is_the_newest_unfinished_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="runs holds no run to continue"):
+        composed("resume=latest")
+    for number, name in enumerate(("a", "b", "c")):
+        ours.save(composed(f"seed={number}"), _made(tmp_path / "runs" / name) / "config.yaml")
+        (tmp_path / "runs" / name / "last.pt").touch()
+        os.utime(tmp_path / "runs" / name / "last.pt", (number, number))
+    (tmp_path / "runs" / "c" / "summary.json").touch()
+    assert composed("resume=latest")["seed"] == 1
+    assert capsys.readouterr().out == "resume=runs/b\n"
+    (tmp_path / "runs" / "a" / "summary.json").touch()
+    (tmp_path / "runs" / "b" / "summary.json").touch()
+    assert composed("resume=latest")["seed"] == 2
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_a_number_that_is_meant_as_text_is_told_how_to_be_quoted():
+    from seqlab.schema import check
+
+    def read(label_column: str, past: list[str]) -> None:
+        """A source's options."""
+
+    with pytest.raises(InputError, match=r"^data.label_column must be text.* 'data.label_column=\"2015\"'$"):
+        check("data", read, {"label_column": 2015, "past": []})
+    with pytest.raises(InputError, match=r": to mean text, quote it: 'data.past=\[\"2015\",a\]'$"):
+        check("data", read, {"label_column": "a", "past": [2015, "a"]})

@@ -13,7 +13,7 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from typer.testing import CliRunner
 
-from seqlab import run_folders, runs_table
+from seqlab import runs_table, words
 from seqlab.cli import app
 from seqlab.errors import InputError
 
@@ -188,8 +188,9 @@ def test_a_sweep_of_the_command_line_ends_with_the_table(tmp_path, run_command):
 def test_a_run_that_fails_does_not_end_the_sweep(tmp_path, run_command):
     (tmp_path / "texts.csv").write_text("text,label\n" + "".join(f"good {k},yes\nbad {k},no\n" for k in range(12)))
     small = ["model.hidden_size=4", "model.backend=reference", "trainer.max_steps=1", "floor=false", "test=false"]
-    words = ["data=csv", "data.path=none.csv,texts.csv", "runtime.threads=1", *small]
-    done = run_command("train", "-m", *words, cwd=tmp_path)
+    done = run_command(
+        "train", "-m", "data=csv", "data.path=none.csv,texts.csv", "runtime.threads=1", *small, cwd=tmp_path
+    )
     assert done.returncode == 2
     assert "1 run, highest val accuracy first" in done.stdout, done.stderr
     *_, first, last = (line for line in done.stderr.splitlines() if line.startswith("error: "))
@@ -198,4 +199,4 @@ def test_a_run_that_fails_does_not_end_the_sweep(tmp_path, run_command):
 
 
 def test_reading_runs_leaves_torch_alone():
-    assert run_folders.word("resume", "runs/a/b-1") == "resume=runs/a/b-1"
+    assert words.word("resume", "runs/a/b-1") == "resume=runs/a/b-1"
