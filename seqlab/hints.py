@@ -49,7 +49,7 @@ SYNONYMS = {
     "data.text_column": ("text_column", "text"),
     "data.label_column": ("label_column", "label", "target_column", "data.label"),
     "data.time_column": ("time_column", "date_column", "data.date_column"),
-    "data.targets": ("targets", "data.target_column", "data.target_columns"),
+    "data.targets": ("targets", "data.target_columns"),
     "data.horizon": ("horizon", "data.prediction_length", "data.forecast_horizon"),
     "data.lookback": ("lookback", "window", "window_size", "data.window", "data.window_size", "data.context_length"),
     "model.hidden_size": (
@@ -68,7 +68,7 @@ SYNONYMS = {
     "model.embedding.vectors": ("vectors", "embeddings", "glove", "model.vectors", "model.pretrained"),
     "task.loss": ("loss", "criterion", "loss_fn", "model.loss", "trainer.loss"),
     "runtime.threads": ("threads", "num_threads", "cpus", "n_threads", "trainer.threads"),
-    "seed": ("random_seed", "random_state", "manual_seed", "trainer.seed", "model.seed", "data.seed"),
+    "seed": ("random_seed", "random_state", "manual_seed", "trainer.seed", "model.seed"),
     "run_dir": ("out", "output", "output_dir", "out_dir", "save_dir", "log_dir", "logdir", "trainer.run_dir"),
     "resume": ("checkpoint", "ckpt", "restore", "continue", "resume_from", "trainer.resume", "trainer.checkpoint"),
 }  # fmt: skip
