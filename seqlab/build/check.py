@@ -102,6 +102,12 @@ def check_config(config: Config) -> None:
             raise InputError(f"task.samples must be a number of sentences from 0 up, not {samples!r}.")
     schema.check("model.embedding", Embedding, model["embedding"], ("vocab_size", "pad_id", "tokens", "default_dim"))
     schema.check("model.head", _head_options, model["head"])
+    if model["head"]["tied"] and task not in ("language_modeling", "translation"):
+        which = "is an encoder-decoder" if model["name"] == "seq2seq" else "has model.head.tied=true"
+        raise InputError(
+            f"model={model['name']} {which}, for data whose answer is text (data=pairs, data=dates), and "
+            f"data={data['name']} is {task}: choose another model, such as model=bigru."
+        )
     schema.check("model", Model, only(model, ("tail", "vote")), ("embedding", "encoder", "head", "ngrams"))
     if model["ngrams"] is not None:
         schema.check("model.ngrams", NgramReader, model["ngrams"], ("num_classes",))

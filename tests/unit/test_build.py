@@ -37,6 +37,18 @@ def test_what_no_data_can_mend_is_refused_before_any_is_read(tmp_path):
             check_config(composed(*absent, f"data.{key}=0"))
 
 
+def test_a_model_that_writes_text_is_refused_where_nothing_is_written():
+    for data in ("reviews", "waves", "adding"):
+        with pytest.raises(
+            InputError, match=rf"^model=seq2seq is an encoder-decoder, .* data={data} is .* model=bigru"
+        ):
+            check_config(composed("model=seq2seq", f"data={data}"))
+    with pytest.raises(InputError, match=r"^model=lstm has model.head.tied=true, "):
+        check_config(composed("model=lstm", "model.head.tied=true"))
+    check_config(composed("model=seq2seq", "data=dates"))
+    check_config(composed("model=lstm", "model.head.tied=true", "data=verses"))
+
+
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="No run folder can be made"):
