@@ -237,6 +237,9 @@ def explain(error: HydraException, overrides: Sequence[str]) -> str:
         return f"{word}: to try several values add -m (--multirun) on the command line{instead}."
     if text.startswith("Multiple values for"):
         return f"{text.split('.')[0]}: write group=name without the +."
+    if merged := re.search(r"Error merging override (.*)", text):
+        key, _, value = merged.group(1).partition("=")
+        return f"{key}: {shorten(value)!r} is of another form than this option's value: see `seqlab train --cfg job`."
     return " ".join(text.split())
 
 

@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import PurePath
 
 LONGEST_MESSAGE = 1500
 """Characters of a message; a safety net, for values are cut by ``shorten`` where they are quoted."""
@@ -23,9 +24,14 @@ class InputError(ValueError):
         super().__init__(shorten(message, LONGEST_MESSAGE))
 
 
-def shorten(value: object, most: int = 80) -> str:
-    """``str(value)``, its middle replaced by an ellipsis where it is longer than ``most`` characters."""
+def shorten(value: object, most: int | None = None) -> str:
+    """``str(value)``, its middle replaced by an ellipsis where it is longer than ``most`` characters.
+
+    By default 80, and 400 of a path, which one may want to copy.
+    """
     text = str(value)
+    if most is None:
+        most = 400 if isinstance(value, PurePath) else 80
     if len(text) <= most:
         return text
     tail = most // 4

@@ -42,7 +42,8 @@ def _nearest(value: Any, hint: Any) -> str:
 def _as_text(path: str, value: Any, hint: Any) -> str:
     """How to write a number that is meant as text, where text would do."""
     texts = [str(item) for item in value] if isinstance(value, list) else str(value)
-    if isinstance(value, str | bool) or value is None or not accepts(texts, hint):
+    data = path.startswith("data.") or "." not in path  # elsewhere texts are names of parts, and no number is one
+    if not data or isinstance(value, str | bool) or value is None or not accepts(texts, hint):
         return "."
     return f": to mean text, quote it: {words.text_word(path, texts)}"
 

@@ -329,8 +329,8 @@ def test_another_file_is_forecast_on_from_its_own_end_as_the_run_scales(tmp_path
     np.testing.assert_array_equal(same.quantiles, run.forecast().quantiles)
     with pytest.raises(InputError, match=r"later\.csv|nowhere\.csv"):
         run.forecast(path=tmp_path / "nowhere.csv")
-    with pytest.raises(InputError, match=r"up to 4 steps, not 5: train one with data\.horizon=5"):
-        run.forecast(5)
+    np.testing.assert_array_equal(run.forecast(5).point[:, :4], run.forecast().point)
+    assert run.forecast(5).table()["rolled_on"].tolist() == [False] * 4 + [True]
     table[:200].assign(oil=table.oil * 2).to_csv(tmp_path / "run.csv", index=False)
     with pytest.raises(InputError, match="is not what the run was trained on"):
         Run(tmp_path / "run", device="cpu").evaluate()
@@ -344,7 +344,9 @@ def test_what_is_planned_is_asked_for_and_read_from_a_file(tmp_path):
     run = Run(tmp_path / "run", device="cpu")
     assert run.spec.labels == ("load", "oil")
     assert run.evaluate() == summary_of(tmp_path / "run")["test"]
-    with pytest.raises(InputError, match="reads what is planned for plan, and the data end before"):
+    with pytest.raises(
+        InputError, match=r"needs future values of plan for the 4 rows .* columns date, plan: --plans FILE"
+    ):
         run.forecast()
     assert np.isfinite(run.forecast(plans=tmp_path / "plans.csv").point).all()
 
@@ -352,8 +354,8 @@ def test_what_is_planned_is_asked_for_and_read_from_a_file(tmp_path):
 @pytest.mark.parametrize(("change", "options", "says"), [
     (lambda t: t, ["data.targets=[lod]"], r"no column 'lod'; did you mean 'load'"),
     (lambda t: t, ["data.time_column=day"], r"no column 'day'"),
-    (lambda t: t.iloc[[1, 0, *range(2, 200)]], [], "out of order: sort the rows, or set unsorted=sort"),
-    (lambda t: t.iloc[[0, 0, *range(1, 200)]], [], "set duplicates to first, last or mean"),
+    (lambda t: t.iloc[[1, 0, *range(2, 200)]], [], "out of order: sort the rows, or set data.unsorted=sort"),
+    (lambda t: t.iloc[[0, 0, *range(1, 200)]], [], "set data.duplicates to first, last or mean"),
     (lambda t: t.drop([60]), [], "gaps=fill"),
     (lambda t: t.assign(oil=5.0), [], "'oil' is 5 in every row, so there is nothing to forecast"),
     (lambda t: t.assign(oil=np.where(np.arange(200) < 150, 5.0, t.oil)), [], "oil never changes in the training part"),

@@ -162,7 +162,7 @@ def test_a_cell_of_ones_own_is_named_by_its_target(table, tmp_path, monkeypatch)
 
 def test_a_misspelt_cell_is_refused_before_any_data_is_read(tmp_path):
     with pytest.raises(InputError, match="did you mean 'peephole'"):
-        train(composed("data=csv", f"data.path={tmp_path / 'nowhere.csv'}", "model.cell=peephol"))
+        train(composed("data=imdb", f"data.root={tmp_path / 'nowhere'}", "model.cell=peephol"))
 
 
 @pytest.mark.parametrize("data", ["imdb", "reviews"])

@@ -448,6 +448,6 @@ def test_what_is_wrong_with_a_file_is_one_sentence(left, right, options, says, t
 
 
 def test_a_file_that_is_not_there_is_one_sentence(tmp_path):
-    with pytest.raises(InputError, match=r"cannot read .*pairs\.tsv") as raised:
+    with pytest.raises(InputError, match=r"^data.path=\S+pairs\.tsv does not exist") as raised:
         train(own(tmp_path, tmp_path / "run"))
     assert "\n" not in str(raised.value)
