@@ -339,7 +339,7 @@ def quiet() -> None:
     torch.set_num_threads(1)
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
-    Tracker.figure = lambda *_, **__: None  # type: ignore[method-assign, assignment]
+    Tracker.figure = lambda *_, **__: None  # type: ignore[method-assign]
 
 
 def work_through(kind: str, first: int, last: int, seed: int, base: Path, out: Path) -> None:
