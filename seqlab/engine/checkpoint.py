@@ -106,6 +106,9 @@ def load_weights(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
         InputError: they are not the same model; the first difference is named, and the model is unchanged.
     """
     own = model.state_dict()
+    weights = {
+        name: part for name, part in weights.items() if "._owner." not in name
+    }  # stored twice by earlier versions
     for name in sorted(own.keys() | weights.keys()):
         if name not in weights or name not in own:
             who = "model" if name in own else "checkpoint"

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from seqlab.models.decoders import DecoderKind, DirectDecoder, RecurrentDecoder, SegmentDecoder
 from seqlab.nn.options import check_choice, check_share
+from seqlab.nn.plain import no_script
 from seqlab.nn.pooling import PoolKind
 from seqlab.types import Batch, Encoded, InputError, Role
 
@@ -55,6 +56,8 @@ class Forecaster(nn.Module):
         InputError: an unknown choice; ``recursive`` with an encoder that reads ahead, with columns whose future is not
             known, or with a likelihood, whose spread it could not carry on; ``ridge`` without a highway, or with it.
     """
+
+    __prepare_scriptable__ = no_script
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlab.models.heads import TokenHead
+from seqlab.nn.plain import no_script
 from seqlab.types import Encoded, InputError, States
 
 
@@ -52,6 +53,8 @@ class LanguageModel(nn.Module):
     Raises:
         InputError: the encoder reads ahead.
     """
+
+    __prepare_scriptable__ = no_script
 
     def __init__(self, embedding: nn.Module, encoder: nn.Module, head: TokenHead) -> None:
         super().__init__()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from seqlab.nn.plain import no_script
 from seqlab.types import InputError
 
 
@@ -23,6 +24,8 @@ class Model(nn.Module):
             reads the whole row; None for whole rows.
         vote: the network's share of the answer in evaluation, the n-grams have the rest.
     """
+
+    __prepare_scriptable__ = no_script
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from seqlab.models.attention_decoder import AttentionDecoder, Bridge
 from seqlab.models.embedding import Embedding
 from seqlab.models.heads import TokenHead
 from seqlab.models.translator import Memory, Spoken, own_words
+from seqlab.nn.plain import no_script
 from seqlab.types import Encoded, States
 
 
@@ -23,6 +24,8 @@ class Seq2Seq(nn.Module):
         decoder: embedded tokens to what says the next.
         head: that to logits.
     """
+
+    __prepare_scriptable__ = no_script
 
     def __init__(
         self,

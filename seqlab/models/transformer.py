@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from seqlab.models.embedding import Embedding
 from seqlab.models.heads import TokenHead
 from seqlab.models.translator import Memory, Spoken, own_words
+from seqlab.nn.plain import no_script
 from seqlab.nn.transformer import Entrance, TransformerDecoder
 from seqlab.types import Encoded, InputError, mask
 
@@ -31,6 +32,8 @@ class TransformerTranslator(nn.Module):
     Raises:
         InputError: a size or a probability that ``TransformerDecoder`` refuses.
     """
+
+    __prepare_scriptable__ = no_script
 
     def __init__(
         self,

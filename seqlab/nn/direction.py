@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from seqlab.nn import compiler, fused, reference
 from seqlab.nn.initialize import linear_maps, num_masks, state_shapes
+from seqlab.nn.plain import plain_only, transformed
 from seqlab.nn.reference import State
 from seqlab.nn.rows import Rows
 from seqlab.types import InputError
@@ -57,14 +58,14 @@ class Direction(nn.Module):
         self._compiled: compiler.CompiledCell | None = None
         self._refused = False
         self._shapes, self._masks = state_shapes(cell), num_masks(cell)
-        owners = [module for module in cell.modules() if module._parameters]
-        self._owner = owners[0] if owners else None
+        # In a list: torch would store a module's weights twice, and swap them twice in ``functional_call``.
+        self._owners = [module for module in cell.modules() if module._parameters][:1]
 
     def forward(self, x: Tensor, state: State, rows: Rows) -> tuple[Tensor, State]:
         """Outputs ``(T, B, D)``, zero at padding, and each row's last state, for ``x`` ``(T, B, ...)``."""
         T, B = x.shape[:2]
         masks = self.cell.masks(T, B, state[0]) if self._masks else ()
-        if self.backend in ("auto", "compiled") and self._compilable(state[0]):
+        if self.backend in ("auto", "compiled") and self._compilable(state[0], x):
             kernel = self._kernel()
             if kernel is not None:
                 try:
@@ -72,14 +73,14 @@ class Direction(nn.Module):
                 except (compiler.NoCompiler, compiler.Unsupported) as error:
                     self._fall_back(error)
         if self.backend != "reference":
-            if self.torch_kind is not None:
+            if self.torch_kind is not None and not transformed() and _has_torch_weights(self.cell):
                 return fused.scan(self.cell, x, state, rows, self.reverse)
             if self.backend == "auto" and x.is_cuda and rows.full and not self.reverse and not masks:
                 parallel = getattr(self.cell, "parallel", None)
                 if parallel is not None:
                     outputs: tuple[Tensor, State] = parallel(x, state)
                     return outputs
-        return reference.scan(self.cell.step, x, state, rows.active, self.reverse, masks)
+        return reference.scan(self.cell.step, x, state, rows.active, self.reverse, masks, rows.alive)
 
     def steps(self, B: int) -> compiler.Steps | None:
         """The compiled code one step at a time, with the weights as they are now; None where there is none."""
@@ -97,16 +98,19 @@ class Direction(nn.Module):
 
     def initial_state(self, B: int, like: Tensor) -> State:
         """Zeros, each ``(B, ...)``, in the dtype and on the device of the cell's weights (of ``like`` without any)."""
-        if self._owner is not None:
-            like = next(iter(self._owner._parameters.values()))  # type: ignore[assignment]
+        for owner in self._owners:
+            like = next((own for own in owner._parameters.values() if own is not None), like)
         return tuple(like.new_zeros(B, *shape) for shape in self._shapes)
 
     def extra_repr(self) -> str:
         """Direction and backend, for ``print(model)``."""
         return f"backend={self.backend}" + (", reverse" if self.reverse else "")
 
-    def _compilable(self, state: Tensor) -> bool:
-        return not self._refused and state.device.type == "cpu" and state.dtype is torch.float32
+    def _compilable(self, *tensors: Tensor) -> bool:
+        first = tensors[0]
+        if self._refused or first.device.type != "cpu" or first.dtype is not torch.float32:
+            return False
+        return not plain_only(*tensors) and all(tensor.device.type == "cpu" for tensor in tensors)
 
     def _kernel(self) -> compiler.CompiledCell | None:
         if self._compiled is None:
@@ -118,8 +122,14 @@ class Direction(nn.Module):
 
     def _fall_back(self, error: Exception) -> None:
         self._refused = True
-        instead = "torch's own loop" if self.torch_kind is not None else "the Python loop, which is slow"
+        has_loop = self.torch_kind is not None and _has_torch_weights(self.cell)
+        instead = "torch's own loop" if has_loop else "the Python loop, which is slow"
         _report(type(self.cell).__name__, str(error), instead)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        for name in [name for name in state_dict if name.startswith(f"{prefix}_owner.")]:
+            del state_dict[name]  # the same weights once more, in what earlier versions stored
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Direction:
         from copy import deepcopy
@@ -132,6 +142,11 @@ class Direction(nn.Module):
 def _report(kind: str, why: str, instead: str) -> None:
     """Say it once, however many layers and directions there are."""
     logger.warning("%s is not compiled: %s; it runs by %s", kind, why, instead)
+
+
+def _has_torch_weights(cell: Any) -> bool:
+    """Whether the cell's maps still hold weights that torch's loops can read: quantised ones do not."""
+    return all(isinstance(part.weight, Tensor) for part in cell.children() if hasattr(part, "weight"))
 
 
 def _products() -> torch.dtype:

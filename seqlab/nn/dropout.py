@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from seqlab.nn.plain import plain_only
+
 _LEVELS = 1 << 16
 
 
@@ -37,7 +39,7 @@ def _mask(shape: list[int], share: float, like: Tensor) -> Tensor:
     Here sixteen random bits decide (so ``share`` is met to 1/65,536), drawn by SFC64 from a seed that comes out of
     torch's own generator: the same seed gives the same masks, and a restored generator the same again.
     """
-    if like.device.type != "cpu":
+    if like.device.type != "cpu" or plain_only(like):
         return F.dropout(like.new_ones(shape), share)
     dropped = min(round(share * _LEVELS), _LEVELS - 1)  # what is kept is divided by
     size = math.prod(shape)

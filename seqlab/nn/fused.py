@@ -38,14 +38,15 @@ def scan(cell: Any, x: Tensor, state: State, rows: Rows, reverse: bool = False) 
     weights: list[Tensor] = cell.torch_weights()
     # In the weights' dtype: under autocast a GRU's state follows the initial one, and float32 is what it should be.
     initial = [part.to(weights[0].dtype).unsqueeze(0) for part in state]
+    learns = torch.is_grad_enabled() or rows.traced  # a trace is used either way
     if cell.torch_kind == "lstm":
         if not rows.full:
             x, weights = _hold(x, weights, rows)
-        y, h, c = torch.lstm(x, initial, weights, True, 1, 0.0, torch.is_grad_enabled(), False, False)
+        y, h, c = torch.lstm(x, initial, weights, True, 1, 0.0, learns, False, False)
         last: State = (h[0] if rows.full else rows.last(y, initial[0][0].to(y.dtype)), c[0])
     else:
         run = {"gru": torch.gru, "rnn_tanh": torch.rnn_tanh, "rnn_relu": torch.rnn_relu}[cell.torch_kind]
-        y, h = run(x, initial[0], weights, True, 1, 0.0, torch.is_grad_enabled(), False, False)
+        y, h = run(x, initial[0], weights, True, 1, 0.0, learns, False, False)
         last = (h[0] if rows.full else rows.last(y, initial[0][0].to(y.dtype)),)
     if not rows.full:
         y = y.masked_fill(rows.padding(), 0.0)

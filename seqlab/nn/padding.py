@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seqlab.nn.plain import plain_only
 from seqlab.nn.rows import check_lengths
 from seqlab.types import InputError, mask
 
@@ -19,11 +20,16 @@ class Padding:
         lengths: ``(B,)`` int64, ``0 <= lengths <= T``.
         T: padded length, at least 1.
         device: where the tensors to be worked on lie.
-        empty: whether some length is zero.
+        shortest: the least length; 0 where nothing may depend on it.
+
+    Attributes:
+        behind: the most padding of a row.
+        empty: whether some row may be empty.
     """
 
-    def __init__(self, lengths: Tensor, T: int, device: torch.device, empty: bool) -> None:
-        self.lengths, self.T, self.device, self.empty = lengths, T, device, empty
+    def __init__(self, lengths: Tensor, T: int, device: torch.device, shortest: int) -> None:
+        self.lengths, self.T, self.device = lengths, T, device
+        self.behind, self.empty = T - shortest, shortest == 0
 
     @cached_property
     def keep(self) -> Tensor:
@@ -54,7 +60,8 @@ class Padding:
 
     def reverse(self, x: Tensor) -> Tensor:
         """``x`` ``(B, T, D)`` with each row's valid steps in reverse order; padding stays where it is."""
-        reversed_x: Tensor = _Reversal.apply(x, self._reversal)
+        steps = self._reversal
+        reversed_x: Tensor = _reorder(x, steps) if plain_only(x) else _Reversal.apply(x, steps)
         return reversed_x
 
 
@@ -68,7 +75,7 @@ class _Reversal(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, steps: Tensor) -> Tensor:
-        return x[torch.arange(x.shape[0], device=x.device).unsqueeze(1), steps]
+        return _reorder(x, steps)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
@@ -80,8 +87,12 @@ class _Reversal(torch.autograd.Function):
         return _Reversal.apply(grads[0], steps), None
 
 
+def _reorder(x: Tensor, steps: Tensor) -> Tensor:
+    return x[torch.arange(x.shape[0], device=x.device).unsqueeze(1), steps]
+
+
 def find_padding(inputs: Tensor, lengths: Tensor, input_size: int) -> Padding | None:
-    """Check an encoder's arguments; answer the batch's padding, or None where every row is full.
+    """Check an encoder's arguments; answer the batch's padding, or None where every row is known to be full.
 
     Args:
         inputs: ``(B, T, E)``.
@@ -94,5 +105,5 @@ def find_padding(inputs: Tensor, lengths: Tensor, input_size: int) -> Padding | 
     B, T, E = inputs.shape
     if input_size != E:
         raise InputError(f"the encoder reads vectors of width {input_size} but was given width {E}: make the two equal")
-    shortest = check_lengths(lengths, B, T)
-    return None if shortest == T else Padding(lengths, T, inputs.device, empty=shortest == 0)
+    shortest = 0 if plain_only(lengths) else check_lengths(lengths, B, T)
+    return None if shortest == T else Padding(lengths, T, inputs.device, shortest)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlab.nn.options import check_choice, check_positive
+from seqlab.nn.plain import plain_only
 from seqlab.types import Encoded, InputError, mask
 
 PoolKind = Literal["last", "mean", "max", "attention"]
@@ -62,13 +63,13 @@ class Pooling(nn.Module):
         if kind == "mean":
             # Outputs are zero at padding, so the sum needs no mask.
             return outputs.sum(1) / encoded.lengths.clamp(min=1).unsqueeze(1).to(outputs.device)
-        padded = bool((encoded.lengths < T).any())
+        padded = plain_only(encoded.lengths) or bool((encoded.lengths < T).any())
         padding = ~mask(encoded.lengths, T).to(outputs.device) if padded else None
         return _max(outputs, padding) if kind == "max" else self._attend(outputs, padding)
 
     def _attend(self, outputs: Tensor, padding: Tensor | None) -> Tensor:
         # Autocast would round the weights to 8 bits and copy the outputs.
-        with torch.autocast(outputs.device.type, enabled=False):
+        with torch.autocast("cpu" if outputs.is_meta else outputs.device.type, enabled=False):
             scores = torch.tanh(self.projection(outputs)) @ self.query
             if padding is not None:
                 # The lowest finite number, not -inf: an empty row then weighs its zeros evenly, without NaN.

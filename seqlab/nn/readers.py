@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from seqlab.nn.options import check_positive
 from seqlab.nn.padding import find_padding
+from seqlab.nn.rows import Lengths, as_lengths
 from seqlab.types import Encoded, InputError
 
 
@@ -24,8 +25,9 @@ class BagOfWords(nn.Module):
         check_positive("input_size", input_size)
         self.output_size = input_size
 
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Encoded:
-        """Read ``inputs`` ``(B, T, E)`` up to ``lengths`` ``(B,)``."""
+    def forward(self, inputs: Tensor, lengths: Lengths = None) -> Encoded:
+        """Read ``inputs`` ``(B, T, E)`` up to ``lengths`` ``(B,)``, whole without."""
+        lengths = as_lengths(lengths, inputs)
         padding = find_padding(inputs, lengths, self.output_size)
         outputs = inputs if padding is None else padding.clear(inputs).to(inputs.dtype)
         counts = lengths.clamp(min=1).unsqueeze(1).to(inputs.device)
@@ -52,8 +54,9 @@ class ConcatMLP(nn.Module):
         self.input_size, self.length, self.output_size = input_size, length, hidden_size
         self.hidden = nn.Linear(length * input_size, hidden_size)
 
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Encoded:
-        """Read ``inputs`` ``(B, T, E)`` up to ``lengths`` ``(B,)``."""
+    def forward(self, inputs: Tensor, lengths: Lengths = None) -> Encoded:
+        """Read ``inputs`` ``(B, T, E)`` up to ``lengths`` ``(B,)``, whole without."""
+        lengths = as_lengths(lengths, inputs)
         padding = find_padding(inputs, lengths, self.input_size)
         B, T, _ = inputs.shape
         x = inputs[:, : self.length]
@@ -92,8 +95,9 @@ class Convolution(nn.Module):
         self.input_size, self.output_size = input_size, channels * len(sizes)
         self.convolutions = nn.ModuleList([nn.Conv1d(input_size, channels, k, padding=k // 2) for k in sizes])
 
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Encoded:
-        """Read ``inputs`` ``(B, T, E)`` up to ``lengths`` ``(B,)``."""
+    def forward(self, inputs: Tensor, lengths: Lengths = None) -> Encoded:
+        """Read ``inputs`` ``(B, T, E)`` up to ``lengths`` ``(B,)``, whole without."""
+        lengths = as_lengths(lengths, inputs)
         padding = find_padding(inputs, lengths, self.input_size)
         B, T, _ = inputs.shape
         if B == 0 or T == 0:

@@ -16,8 +16,9 @@ from seqlab.nn.dropout import dropout as dropout_steps
 from seqlab.nn.fused import torch_names
 from seqlab.nn.initialize import Init, initialize, linear_maps, state_shapes
 from seqlab.nn.options import check_choice, check_positive, check_share
+from seqlab.nn.plain import no_script
 from seqlab.nn.reference import State
-from seqlab.nn.rows import Rows
+from seqlab.nn.rows import Lengths, Rows, as_lengths
 from seqlab.nn.stream import Stream
 from seqlab.types import Encoded, InputError
 
@@ -59,6 +60,8 @@ class Recurrent(nn.Module):
         InputError: an unknown choice, a size below one, a probability outside ``[0, 1)``, a ``num_layers`` that
             contradicts ``hidden_size``, or a residual connection between different widths.
     """
+
+    __prepare_scriptable__ = no_script
 
     def __init__(
         self,
@@ -129,17 +132,18 @@ class Recurrent(nn.Module):
         self._layers = layers
         self._directions = [direction for layer in layers for direction in layer.each]
 
-    def forward(self, inputs: Tensor, lengths: Tensor, state: Sequence[State] | None = None) -> Encoded:
+    def forward(self, inputs: Tensor, lengths: Lengths = None, state: Sequence[State] | None = None) -> Encoded:
         """Read ``inputs`` ``(B, T, E)`` up to ``lengths`` ``(B,)``, from ``state`` on.
 
         Args:
             inputs: ``(B, T, E)``, with a grid's dimensions after ``E`` for a cell on grids.
-            lengths: ``(B,)`` int64 on the CPU.
+            lengths: ``(B,)`` whole numbers, a tensor on the CPU, a list or an array; None: all rows have ``T`` steps.
             state: one tuple for each layer and direction, as ``Encoded.state`` gives it; None is all zeros.
 
         Raises:
             InputError: wrong width, lengths that do not fit ``inputs``, or a state of another stack or batch.
         """
+        lengths = as_lengths(lengths, inputs)
         B, T, E = inputs.shape[:3]
         if self.input_size != E:
             raise InputError(

@@ -18,6 +18,7 @@ def scan(
     active: Sequence[int] | None = None,
     reverse: bool = False,
     masks: Sequence[Tensor] = (),
+    rows: Tensor | None = None,
 ) -> tuple[Tensor, State]:
     """Run ``step`` over time: any device, any dtype, differentiable as often as the step itself is.
 
@@ -30,6 +31,8 @@ def scan(
         state: the initial state.
         active: how many rows are alive at each of the ``T`` steps (never increasing); None when all rows are full.
         reverse: from the last step to the first. A row starts at its own last step and ends at step 0.
+        rows: instead of ``active``, ``(T, B)`` bool: which rows are alive, in any order. Every row is then computed at
+            every step, so that nothing depends on which they are.
         masks: each ``(B, D)``, the same at every step, or ``(T, B, D)``, one for each step.
 
     Returns:
@@ -44,7 +47,11 @@ def scan(
         alive = B if active is None else active[t]
         noise = (tuple(mask[t][:alive] for mask in fresh),) if masks else ()
         new = step(inputs[t][:alive], tuple(part[:alive] for part in state), *noise)
-        if alive < B:
+        if rows is not None:
+            now = rows[t].view(B, *[1] * (x.ndim - 2))
+            state = tuple(torch.where(now, part, old) for part, old in zip(new, state, strict=True))
+            outputs[t] = new[0].masked_fill(~now, 0.0)
+        elif alive < B:
             state = tuple(torch.cat((now, old[alive:])) for now, old in zip(new, state, strict=True))
             rest = new[0].new_zeros(B - alive, *new[0].shape[1:])
             outputs[t] = torch.cat((new[0], rest))

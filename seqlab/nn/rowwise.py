@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlab.nn.direction import Direction, autocast_bf16
+from seqlab.nn.plain import plain_only
 from seqlab.nn.reference import State
 from seqlab.nn.rows import Rows
 
@@ -58,4 +59,4 @@ class _Map(nn.Module):
 
 
 def _exact(rows: Tensor) -> bool:
-    return rows.device.type == "cpu" and rows.dtype is torch.float32 and not autocast_bf16()
+    return rows.device.type == "cpu" and rows.dtype is torch.float32 and not autocast_bf16() and not plain_only(rows)

@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 from seqlab.nn.options import check_positive, check_share
 from seqlab.nn.padding import find_padding
+from seqlab.nn.plain import no_script, plain_only
 from seqlab.nn.recurrent import MakeCell, Recurrent
+from seqlab.nn.rows import Lengths, as_lengths
 from seqlab.types import Encoded
 
 
@@ -33,6 +35,8 @@ class SegmentRecurrent(nn.Module):
 
     causal = False  # a segment is read as a whole
 
+    __prepare_scriptable__ = no_script
+
     def __init__(
         self,
         input_size: int,
@@ -55,12 +59,13 @@ class SegmentRecurrent(nn.Module):
         """Settings, for ``print(model)`` and the summary."""
         return f"segment={self.segment}"
 
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Encoded:
+    def forward(self, inputs: Tensor, lengths: Lengths = None) -> Encoded:
         """Read ``inputs`` ``(B, T, E)``; the answer has one output a segment."""
+        lengths = as_lengths(lengths, inputs)
         padding = find_padding(inputs, lengths, self.input_size)
         B, T, E = inputs.shape
         counts = -(-lengths // self.segment)
-        n = int(counts.max()) if B else 0
+        n = -(-T // self.segment) if plain_only(counts) else int(counts.max()) if B else 0
         shift = (counts * self.segment - lengths).to(inputs.device)
         if padding is None:  # all rows are whole, as windows are
             padded = nn.functional.pad(inputs, (0, 0, n * self.segment - T, 0))

@@ -13,6 +13,8 @@ from torch.nn.utils.parametrizations import weight_norm as normalise
 
 from seqlab.nn.options import check_positive, check_share
 from seqlab.nn.padding import Padding, find_padding
+from seqlab.nn.plain import no_script, plain_only
+from seqlab.nn.rows import Lengths, as_lengths
 from seqlab.nn.stream import forget
 from seqlab.types import Encoded, InputError, States
 
@@ -46,6 +48,8 @@ class TCN(nn.Module):
 
     causal = True
 
+    __prepare_scriptable__ = no_script
+
     def __init__(
         self,
         input_size: int,
@@ -68,18 +72,19 @@ class TCN(nn.Module):
         )
         self._memory = [((kernel_size - 1) * 2**k, *pair) for k, pair in enumerate(pairs)]  # steps, and their widths
 
-    def forward(self, inputs: Tensor, lengths: Tensor, state: States | None = None) -> Encoded:
+    def forward(self, inputs: Tensor, lengths: Lengths = None, state: States | None = None) -> Encoded:
         """Read ``inputs`` ``(B, T, E)`` up to ``lengths`` ``(B,)``, from ``state`` on.
 
         Args:
             inputs: ``(B, T, E)``.
-            lengths: ``(B,)`` int64 on the CPU.
+            lengths: ``(B,)`` whole numbers, a tensor on the CPU, a list or an array; None: all rows have ``T`` steps.
             state: one pair a block, what its convolutions remember: ``(B, (kernel_size - 1) * dilation, C)``, oldest
                 step first, as ``Encoded.state`` gives it; None is all zeros.
 
         Raises:
             InputError: wrong width, lengths that do not fit ``inputs``, or a state of another network or batch.
         """
+        lengths = as_lengths(lengths, inputs)
         padding = find_padding(inputs, lengths, self.input_size)
         B, T, _ = inputs.shape
         if state is not None:
@@ -88,7 +93,7 @@ class TCN(nn.Module):
             zeros = inputs.new_zeros(B, T, self.output_size)
             start = self.initial_state(B, inputs) if state is None else state
             return Encoded(zeros, inputs.new_zeros(B, self.output_size), lengths, start)
-        behind = 0 if padding is None else T - int(padding.lengths.min())  # the shortest row's padding
+        behind = 0 if padding is None else padding.behind  # the shortest row's padding
         x, reads = inputs, []
         for k, block in enumerate(self.blocks):
             x, read = block(x, None if state is None else state[k])
@@ -107,7 +112,10 @@ class TCN(nn.Module):
                 for read, (memory, _, _) in zip(reads, self._memory, strict=True)
             )
 
-        return _Remembering(x, x[:, -1] if padding is None else padding.last(x), lengths, remember)
+        final = x[:, -1] if padding is None else padding.last(x)
+        if plain_only(x):
+            return Encoded(x, final, lengths, remember())
+        return _Remembering(x, final, lengths, remember)
 
     def initial_state(self, B: int, like: Tensor) -> States:
         """Zeros, one pair a block; in the dtype and on the device of ``like``."""

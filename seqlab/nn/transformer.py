@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from seqlab.nn.dropout import dropout as dropout_steps
 from seqlab.nn.options import check_positive, check_share
 from seqlab.nn.padding import find_padding
+from seqlab.nn.plain import no_script
+from seqlab.nn.rows import Lengths, as_lengths
 from seqlab.types import Encoded, InputError, mask
 
 Layer = nn.TransformerEncoderLayer | nn.TransformerDecoderLayer
@@ -37,6 +39,8 @@ class TransformerEncoder(nn.Module):
         InputError: a size below one, a probability outside ``[0, 1)``, or a width that the heads cannot share.
     """
 
+    __prepare_scriptable__ = no_script
+
     def __init__(
         self,
         input_size: int,
@@ -59,8 +63,9 @@ class TransformerEncoder(nn.Module):
         )
         self.norm = nn.LayerNorm(hidden_size) if norm_first else nn.Identity()
 
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Encoded:
-        """Read ``inputs`` ``(B, T, E)`` up to ``lengths`` ``(B,)``."""
+    def forward(self, inputs: Tensor, lengths: Lengths = None) -> Encoded:
+        """Read ``inputs`` ``(B, T, E)`` up to ``lengths`` ``(B,)``, whole without."""
+        lengths = as_lengths(lengths, inputs)
         padding = find_padding(inputs, lengths, self.input_size)
         B, T, _ = inputs.shape
         if B == 0 or T == 0:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from seqlab.nn.initialize import state_shapes
 from seqlab.nn.options import check_share
+from seqlab.nn.plain import plain_only
 from seqlab.nn.reference import State
 from seqlab.types import InputError
 
@@ -151,7 +152,10 @@ class StateDropout(Around):
     def masks(self, T: int, B: int, like: Tensor) -> State:
         """``(B, units)``, then the inner cell's."""
         keep = 1 - self.rate if self.training else 1.0
-        own = like.new_empty(B, self.width).bernoulli_(keep).div_(keep)
+        if keep == 1.0 and plain_only(like):  # under vmap nothing may be drawn
+            own = like.new_ones(B, self.width)
+        else:
+            own = like.new_empty(B, self.width).bernoulli_(keep).div_(keep)
         return (own, *self.inner_masks(T, B, like))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from seqlab.nn.compiler.layout import Layout, dense, ragged
 from seqlab.nn.compiler.program import Program
 from seqlab.nn.compiler.toolchain import has_bf16
 from seqlab.nn.compiler.torch_operations import Unsupported
-from seqlab.nn.compiler.weights import Wiring
+from seqlab.nn.compiler.weights import Wiring, check_memory
+from seqlab.nn.plain import plain_only
 from seqlab.types import InputError
 
 logger = logging.getLogger(__name__)
@@ -35,6 +37,10 @@ STREAM_ROWS = 32
 
 SCRATCH_BYTES = 2**28
 """No larger block is kept from one backward call to the next."""
+
+
+# OpenMP's threads do not outlive a fork, and a child that waits for them hangs: torch's own operations as well as ours.
+os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def compile_cell(cell: nn.Module) -> CompiledCell:
@@ -128,9 +134,10 @@ class CompiledCell:
         if x.shape[0] * x.shape[1] > STREAM_ROWS or any(tensor.is_inference() for tensor in parameters):
             return run.pack(parameters)
         key = (run.dtype, run.wiring, *(run.fingerprint(tensor) for tensor in parameters))
-        if not self._packed or self._packed[0] != key:
-            self._packed = (key, run.pack(parameters), tuple(parameters))  # holding them, their ids stay theirs
-        return self._packed[1]
+        kept = self._packed  # another thread may put others there
+        if not kept or kept[0] != key:
+            kept = self._packed = (key, run.pack(parameters), tuple(parameters))  # holding them, their ids stay theirs
+        return kept[1]
 
 
 @dataclass(frozen=True)
@@ -159,7 +166,8 @@ class Run:
         The version alone is not enough: it does not know of writes through ``.data`` and of fused optimisers. So some
         numbers are looked at too, one of every row; a change that misses all those is not seen.
         """
-        rows, columns = parameter.shape[0], parameter.numel() // parameter.shape[0]
+        rows = parameter.shape[0]
+        columns = parameter.numel() // max(1, rows)
         parameter = parameter if parameter.is_contiguous() else parameter.contiguous()
         looked = self.code.fingerprint(parameter.data_ptr(), rows, columns * parameter.element_size() // 2)
         return id(parameter), parameter._version, parameter.data_ptr(), looked
@@ -171,7 +179,7 @@ class Run:
             return Packs(
                 self._pack(wiring.x_weights(named, self.dtype), False),
                 [self._pack(gather(named, self.dtype), False) for _, _, gather in wiring.runs],
-                wiring.bias(named, torch.float32),
+                wiring.bias(named, torch.float32).contiguous(),
                 wiring.vectors(named, torch.float32).contiguous(),
             )
 
@@ -305,7 +313,7 @@ class Run:
         H, B = self.wiring.H, self.layout.B
         steps = [B * H if mask.ndim == 3 else 0 for mask in masks]
         flat = [*(value for group in others for value in group), *masks, 0, *steps, 0]
-        values = [value.data_ptr() if isinstance(value, Tensor) else int(value) for value in flat]
+        values = [_address(value) if isinstance(value, Tensor) else int(value) for value in flat]
         return (ctypes.c_long * len(values))(*values)
 
 
@@ -338,7 +346,13 @@ class Steps:
         self._function, self._arguments = run.code.forward, run.arguments(*self._laid.groups)
 
     def push(self, x: Tensor) -> Tensor:
-        """The output ``(B, H)`` after reading ``x`` ``(B, I)``."""
+        """The output ``(B, H)`` after reading ``x`` ``(B, I)``.
+
+        Raises:
+            InputError: torch traces or transforms, which this code cannot be part of.
+        """
+        if plain_only(x):
+            raise InputError("A stream cannot be traced, compiled or transformed: trace the encoder itself instead.")
         self._laid.x.copy_(x)
         self._function(self._arguments)  # leaves the new state where the next call reads it
         return self._laid.y[0].clone()
@@ -374,6 +388,13 @@ class _Scratch(threading.local):
 _scratch = _Scratch()
 
 
+def _address(tensor: Tensor) -> int:
+    place = tensor.data_ptr()
+    if not place and tensor.numel():
+        raise InputError(f"A tensor of shape {tuple(tensor.shape)} has no memory: it is a symbol, or was freed.")
+    return place
+
+
 def _packed(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """Contiguous and of ``dtype``, in one pass over its numbers."""
     if tensor.dtype == dtype:
@@ -396,8 +417,9 @@ def _check(
         raise InputError(
             f"The masks have shapes {shapes}: give {program.masks} of shape {(B, wiring.H)} or {(T, B, wiring.H)}."
         )
-    if any(tensor.device.type != "cpu" for tensor in (x, *state, *masks)):
-        raise InputError("A compiled cell got tensors that are not on the CPU: move them there.")
+    for name, tensors in (("x", (x,)), ("The state", state), ("A mask", masks)):
+        for tensor in tensors:
+            check_memory(name, tensor)
     if active is not None and (
         len(active) != T or any(not 0 <= now <= before for before, now in zip((B, *active), active, strict=False))
     ):

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from seqlab.nn.compiler.emit import emit
 from seqlab.nn.compiler.program import Block, Program
 from seqlab.nn.compiler.toolchain import build
+from seqlab.nn.compiler.torch_operations import Unsupported
 from seqlab.nn.compiler.trace import trace
+from seqlab.nn.plain import plain_only
 from seqlab.types import InputError
 
 
@@ -141,5 +143,34 @@ class Wiring:
         return self._libraries[storage]
 
     def parameters(self) -> tuple[Tensor, ...]:
-        """What they are now."""
-        return tuple(place(self.cell) for place in self._places)
+        """What they are now.
+
+        Raises:
+            Unsupported: one is no ordinary tensor any more, such as a quantised weight.
+            InputError: one is not where the code can read it.
+        """
+        found = tuple(place(self.cell) for place in self._places)
+        for name, tensor in zip(self.names, found, strict=True):
+            if not isinstance(tensor, Tensor) or plain_only(tensor) or tensor.is_complex():
+                raise Unsupported(f"{name} is no ordinary tensor of numbers any more")
+            check_memory(name, tensor)
+        return found
+
+
+def check_memory(name: str, tensor: Tensor) -> None:
+    """Refuse a tensor whose numbers the code would look for where there are none.
+
+    Raises:
+        InputError: it is not a dense one on the CPU, or its memory has been freed.
+    """
+    if tensor.device.type != "cpu" or tensor.layout is not torch.strided:
+        raise InputError(
+            f"{name} is a {str(tensor.layout).removeprefix('torch.')} tensor on {tensor.device.type}: move all weights "
+            "and inputs to the CPU, as dense tensors."
+        )
+    size = tensor.untyped_storage().nbytes()
+    least = tensor.numel() * tensor.element_size() if tensor.is_contiguous() else min(tensor.numel(), 1)
+    if size < least:
+        raise InputError(
+            f"{name} of shape {tuple(tensor.shape)} holds no numbers: its memory was freed, load the weights again."
+        )
