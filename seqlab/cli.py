@@ -199,8 +199,7 @@ def runs(
         runs_table.table(rows).print(width_in_file=200)  # no path cut in a file
     for one in interrupted:
         at = "" if one.step is None else f" at step {one.step:,}"
-        what = f"continue: {one.command}" if one.command else "no checkpoint yet, nothing to continue"
-        print(f"not finished{at}: {one.path}\n    {what}")
+        print(f"not finished{at}: {one.path}\n    continue: {one.command}")
 
 
 @app.command()

@@ -15,7 +15,7 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from seqlab import hints, run_folders, words
+from seqlab import durable, hints, resuming, run_folders, words
 from seqlab.errors import InputError, shorten
 from seqlab.schema import did_you_mean
 
@@ -24,7 +24,7 @@ CONFIGS = _ROOM / "configs" if (_ROOM / "configs").is_dir() else _ROOM.parent / 
 """The configs inside an installed wheel, or those of the checkout."""
 
 GROUPS = ("data", "data/tokenizer", "task", "model", "optim", "schedule", "trainer", "experiment", "sweep")
-CONTINUABLE = ("resume", "test", "floor", "trainer.max_", "trainer.patience", "runtime.")
+CONTINUABLE = ("resume", "test", "floor", "trainer.max_", "trainer.patience", "trainer.keep", "runtime.")
 """What may differ when a run is continued; anything else would make it another run."""
 TOKENIZING = {
     "data.lowercase": "char, whitespace and bpe (basic_english always folds capitals)",
@@ -65,12 +65,17 @@ def settled(config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
     """
     _check_effect(config, overrides)
     found = _anchored(plain(config))
-    if found["resume"] is None:
-        return found
     if found["resume"] == "latest":
         found["resume"] = str(run_folders.latest(Path(found["runs"])))
         print(f"resume={found['resume']}", flush=True)
-    return continued(found, load(Path(found["resume"]) / "config.yaml"), overrides)
+    if found["resume"] == "auto":  # the folder is the same, however it is written
+        overrides = [override for override in overrides if _named(override) != "run_dir"]
+    folder = resuming.folder(found)
+    if folder is None:
+        return {**found, "resume": None}
+    found["resume"] = str(folder)
+    stored = resuming.stored_config(folder, load)
+    return found if stored is None else continued(found, stored, overrides)
 
 
 def _anchored(node: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,8 +130,8 @@ def plain(config: DictConfig) -> dict[str, Any]:
 
 
 def save(config: Mapping[str, Any], path: Path) -> None:
-    """Write a config as YAML."""
-    path.write_text(OmegaConf.to_yaml(OmegaConf.create(dict(config))), encoding="utf-8")
+    """Write a config as YAML, whole or not at all."""
+    durable.write_text(path, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
 
 
 def load(path: Path) -> dict[str, Any]:

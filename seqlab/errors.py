@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import PurePath
+
+log = logging.getLogger(__name__)
 
 LONGEST_MESSAGE = 1500
 """Characters of a message; a safety net, for values are cut by ``shorten`` where they are quoted."""
@@ -20,8 +23,17 @@ class InputError(ValueError):
     Commands print it without a traceback and exit with status 2. Anything else that is raised is a bug in seqlab.
     """
 
+    status = 2
+    """The exit status of a command that it ends."""
+
     def __init__(self, message: str = "") -> None:
         super().__init__(shorten(message, LONGEST_MESSAGE))
+
+
+class DivergedError(InputError):
+    """The training diverged: what it has learned is worth nothing. What could be measured is written all the same."""
+
+    status = 3
 
 
 def shorten(value: object, most: int | None = None) -> str:
@@ -52,19 +64,33 @@ def show_anything() -> None:
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """Turn a person's mistake, or the system's refusal of a file, into one line on standard error and exit status 2."""
+    """Turn wrong input, or a file that the system refuses, into one line on standard error and an exit status."""
     try:
         yield
     except InputError as error:
-        sentence = str(error)
+        sentence, status = str(error), error.status
     except BrokenPipeError:  # whoever read our output, `head` say, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None
     except OSError as error:
         if error.errno is None:
             raise
-        sentence = f"{error.filename or 'A file'}: {error.strerror}."
+        sentence, status = f"{error.filename or 'A file'}: {error.strerror}.", 2
     else:
         return
     print(f"error: {sentence}", file=sys.stderr)
-    raise SystemExit(2)
+    raise SystemExit(status)
+
+
+@contextmanager
+def warned(what: str) -> Iterator[None]:
+    """Turn a failure of something that a result can do without into one warning line."""
+    try:
+        yield
+    except Exception as error:  # of whatever kind: the training that is done must not be lost to it
+        reason = " ".join(str(error).split())
+        text = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
+        if isinstance(error, InputError | OSError):
+            text = reason
+        log.warning("warning: %s failed, and is left out (%s)", what, shorten(text, 300).rstrip("."))
+        log.debug("%s failed", what, exc_info=True)

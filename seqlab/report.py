@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seqlab import build
+from seqlab import build, durable
 from seqlab.build import Data
 from seqlab.data.arrays import ArrayData
 from seqlab.data.forecast import ForecastData
@@ -19,9 +19,10 @@ from seqlab.data.series import Series
 from seqlab.engine import checkpoint
 from seqlab.engine.evaluate import Evaluation, evaluate
 from seqlab.engine.progress import readable
-from seqlab.engine.runtime import Runtime, peak_memory, versions
+from seqlab.engine.runtime import Runtime
 from seqlab.engine.state import Result
 from seqlab.engine.tracker import Tracker
+from seqlab.errors import warned
 from seqlab.forecasts import CONTEXT, intervals
 from seqlab.insight.answers import answers_figure, position_figure
 from seqlab.insight.classification import confusion_figure, example_table, precision_recall_figure
@@ -32,6 +33,7 @@ from seqlab.insight.translation import Attention, attention_figure, length_figur
 from seqlab.learning import compared_settings, draw_learning
 from seqlab.models import AnyModel, AnyTranslator, LanguageModel
 from seqlab.samples import Samples
+from seqlab.summaries import summarized
 from seqlab.tasks.classification import ClassificationMeter
 from seqlab.tasks.detection import DetectionMeter
 from seqlab.tasks.forecast_errors import ForecastErrors
@@ -42,7 +44,6 @@ from seqlab.tasks.tagging import TaggingMeter
 from seqlab.tasks.translation import TranslationMeter
 from seqlab.terminal import PlainTable
 from seqlab.translations import translate
-from seqlab.types import InputError
 
 PROJECTED = 1000
 """Tokens shown in the projector, the most frequent ones: its file is text, and browsers choke on all of them."""
@@ -64,64 +65,35 @@ def report(
 ) -> dict[str, Any]:
     """Measure the best weights on test (on validation with ``test=false``), put the floor beside them, write it all.
 
-    Raises:
-        InputError: there are none, for the training diverged.
+    ``summary.json`` is written as soon as there are numbers. What fails after that is left out, with a warning.
     """
-    if result.best is None and data.val is not None:
-        raise InputError(
-            f"The training diverged: no evaluation of its {result.steps} steps gave a number, so there are no best "
-            "weights; lower optim.lr, or set trainer.clip_norm."
-        )
-    run_dir = tracker.run_dir
     task = build.build_task(config, data.spec, data.pipeline, getattr(data, "units", None), final=True)
-    best = checkpoint.load(run_dir / "best.pt")
-    checkpoint.load_weights(model, best["model"])
     split = "test" if config["test"] and data.test is not None else "val"
-    loader = build.build_loader(config, getattr(data, split), data.spec.pad_id, shuffle=False)
-    found = evaluate(model, loader, task, device=runtime.device, autocast=runtime.autocast())
-    peak = peak_memory()
-    floors: dict[str, ForecastErrors] = {}
-    floor: dict[str, float] = {}
-    if config["floor"] and isinstance(data, ForecastData):
-        floors = build.floor_errors(config, data, split)
-        floor = build.told(config, floors)
-    elif config["floor"] and not isinstance(data, ForecastData):
-        floor = build.build_floor(config, data, split)
-    params = sum(p.numel() for p in model.parameters())
-    summary = {
-        "task": config["task"]["name"],
-        "data": config["data"]["name"],
-        "model": config["model"]["name"],
-        "monitor": task.monitor,
-        "maximize": task.maximize,
-        "headline": list(task.headline),
-        "params": params,
-        "seconds": result.seconds + result.eval_seconds + found.seconds,
-        "train_seconds": result.seconds,
-        "val_seconds": result.eval_seconds,
-        "test_seconds": found.seconds if split == "test" else 0.0,
-        "steps": result.steps,
-        "best_step": result.best_step,
-        "stopped_by": result.stopped_by,
-        "val": found.metrics if split == "val" else result.best_metrics,
-        "test": found.metrics if split == "test" else {},
-        "floor": floor,
-        "tokens_per_second": result.tokens_per_second,
-        "padding": result.padding,
-        "peak_memory_mb": peak / 2**20,
-        "device": str(runtime.device),
-        "precision": runtime.precision,
-        "versions": versions(),
-        "seed": config["seed"],
-    }
-    if isinstance(found.meter, TranslationMeter):
-        summary["signatures"] = found.meter.scores.signatures
-    draw(config, data, model, tracker, split, found, summary)
-    if isinstance(found.meter, ForecastMeter) and isinstance(data, ForecastData):
-        _draw_forecasts(data, tracker, split, found.meter, floors, summary)
+    found = None
+    if result.has_weights:
+        checkpoint.load_weights(model, checkpoint.load(tracker.run_dir / "best.pt")["model"])
+        loader = build.build_loader(config, getattr(data, split), data.spec.pad_id, shuffle=False)
+        found = evaluate(model, loader, task, device=runtime.device, autocast=runtime.autocast())
+    summary = summarized(config, task, model, runtime, result, split, found)
+    tracker.summary(summary)
+    if found is not None:
+        floors: dict[str, ForecastErrors] = {}
+        with warned("the floor"):
+            if config["floor"] and isinstance(data, ForecastData):
+                floors = build.floor_errors(config, data, split)
+                summary["floor"] = build.told(config, floors)
+            elif config["floor"] and not isinstance(data, ForecastData):
+                summary["floor"] = build.build_floor(config, data, split)
+        tracker.summary(summary)
+        draw(config, data, model, tracker, split, found, summary)
+        if isinstance(found.meter, ForecastMeter) and isinstance(data, ForecastData):
+            with warned("drawing the forecasts"):
+                _draw_forecasts(data, tracker, split, found.meter, floors, summary)
+    tracker.flush()
+    summary["complete"] = True
     tracker.summary(summary)
     show(summary)
-    print(f"TensorBoard: tensorboard --logdir {quote(str(run_dir))}")
+    print(f"TensorBoard: tensorboard --logdir {quote(str(tracker.run_dir))}")
     return summary
 
 
@@ -136,46 +108,57 @@ def draw(
 ) -> None:
     """Fill TensorBoard's tabs: scalars, images, text, projector, HParams, precision-recall."""
     step, meter = summary["steps"], found.meter
-    if isinstance(meter, ClassificationMeter):
-        _draw_classes(data, tracker, split, meter, step)
-    elif isinstance(meter, RegressionMeter):
-        for k, name in enumerate(data.spec.labels):
-            figure = answers_figure(meter.targets[:, k], meter.answers[:, k], name)
-            tracker.figure(f"{split}/answers/{name}", figure, step)
-    elif isinstance(meter, TaggingMeter):
-        tracker.figure(f"{split}/by_position", position_figure(*meter.by_position), step)
-    elif isinstance(meter, DetectionMeter) and isinstance(data, ArrayData):
-        _draw_peaks(data, tracker, split, meter, step)
-    elif isinstance(meter, TranslationMeter) and isinstance(data, ParallelText):
-        _draw_translations(config, data, model, tracker, split, meter, step)
-    elif isinstance(meter, LanguageMeter):
-        tracker.figure(f"{split}/by_position", position_loss_figure(*meter.by_position), step)
-        samples = build.build_samples(config, data, tracker)
-        if isinstance(samples, Samples) and isinstance(model, LanguageModel):
-            print(f"What it writes:\n\n{samples.write(model, step)}\n")
+    with warned(f"showing the answers on {split}"):  # whatever comes before the single pictures
+        if isinstance(meter, ClassificationMeter):
+            _draw_classes(data, tracker, split, meter, step)
+        elif isinstance(meter, RegressionMeter):
+            for k, name in enumerate(data.spec.labels):
+                figure = answers_figure(meter.targets[:, k], meter.answers[:, k], name)
+                with warned(f"figure {split}/answers/{name}"):
+                    tracker.figure(f"{split}/answers/{name}", figure, step)
+        elif isinstance(meter, TaggingMeter):
+            with warned(f"figure {split}/by_position"):
+                tracker.figure(f"{split}/by_position", position_figure(*meter.by_position), step)
+        elif isinstance(meter, DetectionMeter) and isinstance(data, ArrayData):
+            _draw_peaks(data, tracker, split, meter, step)
+        elif isinstance(meter, TranslationMeter) and isinstance(data, ParallelText):
+            _draw_translations(config, data, model, tracker, split, meter, step)
+        elif isinstance(meter, LanguageMeter):
+            with warned(f"figure {split}/by_position"):
+                tracker.figure(f"{split}/by_position", position_loss_figure(*meter.by_position), step)
+            samples = build.build_samples(config, data, tracker)
+            if isinstance(samples, Samples) and isinstance(model, LanguageModel):
+                print(f"What it writes:\n\n{samples.write(model, step)}\n")
     weight = getattr(getattr(model, "embedding", None), "weight", None)
     if weight is not None and data.pipeline is not None:
-        tracker.embedding("embedding", weight[:PROJECTED], data.pipeline.tokens[:PROJECTED], step)
-    draw_learning(tracker, summary)
+        with warned("the embedding projector"):
+            tracker.embedding("embedding", weight[:PROJECTED], data.pipeline.tokens[:PROJECTED], step)
+    with warned("figure learning_curve"):
+        draw_learning(tracker, summary)
     monitor = summary["monitor"]
     scores = {f"val/best_{monitor}": summary["val"][monitor]} if summary["val"] else {}
     scores |= {f"test/{name}": value for name, value in summary["test"].items()}
-    tracker.hparams(compared_settings(config, data.pipeline is not None), scores, step)
+    with warned("HParams"):
+        tracker.hparams(compared_settings(config, data.pipeline is not None), scores, step)
 
 
 def _draw_classes(data: Data, tracker: Tracker, split: str, meter: ClassificationMeter, step: int) -> None:
     probabilities, targets, labels = meter.probabilities, meter.targets, data.spec.labels
-    tracker.figure(f"{split}/confusion", confusion_figure(targets, probabilities.argmax(axis=1), labels), step)
-    tracker.figure(f"{split}/precision_recall", precision_recall_figure(targets, probabilities, labels), step)
+    with warned(f"figure {split}/confusion"):
+        tracker.figure(f"{split}/confusion", confusion_figure(targets, probabilities.argmax(axis=1), labels), step)
+    with warned(f"figure {split}/precision_recall"):
+        tracker.figure(f"{split}/precision_recall", precision_recall_figure(targets, probabilities, labels), step)
     # One curve says all of two classes.
     for label in range(1 if len(labels) == 2 else 0, len(labels)):
-        tracker.pr_curve(f"{split}/{labels[label]}", targets == label, probabilities[:, label], step)
+        with warned(f"curve {split}/{labels[label]}"):
+            tracker.pr_curve(f"{split}/{labels[label]}", targets == label, probabilities[:, label], step)
     if isinstance(data, LabelledText):
         # Evaluation goes from long texts to short ones: take examples from all along the way.
         seen = np.unique(np.linspace(0, len(targets) - 1, 2000).astype(int))
         texts = [data.pipeline.decode(getattr(data, split).tokens[row]) for row in meter.index[seen]]
         table = example_table(texts, targets[seen], probabilities[seen], labels, EXAMPLES)
-        tracker.text(f"{split}/examples", table, step)
+        with warned(f"table {split}/examples"):
+            tracker.text(f"{split}/examples", table, step)
 
 
 def _draw_translations(
@@ -189,12 +172,17 @@ def _draw_translations(
 ) -> None:
     """Examples, scores by source length, where the model looked; all translations as a file, in the data's order."""
     scores, run_dir = meter.scores, tracker.run_dir
-    table = translation_table(scores.sources, scores.references, scores.said, EXAMPLES)
-    tracker.text(f"{split}/translations", table, step)
-    tracker.figure(f"{split}/by_length", length_figure(scores.by_length), step)
-    pd.DataFrame(scores.by_length).to_csv(run_dir / f"{split}_by_length.csv", index=False)
-    lines = [" ".join(scores.said[place].splitlines()) + "\n" for place in np.argsort(meter.index)]
-    (run_dir / f"{split}_translations.txt").write_text("".join(lines), encoding="utf-8")
+    with warned(f"table {split}/translations"):
+        table = translation_table(scores.sources, scores.references, scores.said, EXAMPLES)
+        tracker.text(f"{split}/translations", table, step)
+    with warned(f"figure {split}/by_length"):
+        tracker.figure(f"{split}/by_length", length_figure(scores.by_length), step)
+    with warned(f"{split}_by_length.csv"):
+        table = pd.DataFrame(scores.by_length).to_csv(index=False)
+        durable.write_text(run_dir / f"{split}_by_length.csv", table)
+    with warned(f"{split}_translations.txt"):
+        lines = [" ".join(scores.said[place].splitlines()) + "\n" for place in np.argsort(meter.index)]
+        durable.write_text(run_dir / f"{split}_translations.txt", "".join(lines))
     if not isinstance(model, AnyTranslator):
         return
     model.eval()
@@ -204,7 +192,8 @@ def _draw_translations(
     found = [each[0] for each in translate(model, data.pipeline, data.spec, texts, search, attention=True)]
     looked = [Attention(one.source_words, one.words, one.attention) for one in found if one.attention is not None]
     if looked:
-        tracker.figure(f"{split}/attention", attention_figure(looked), step)
+        with warned(f"figure {split}/attention"):
+            tracker.figure(f"{split}/attention", attention_figure(looked), step)
 
 
 def _draw_peaks(data: ArrayData, tracker: Tracker, split: str, meter: DetectionMeter, step: int) -> None:
@@ -219,7 +208,8 @@ def _draw_peaks(data: ArrayData, tracker: Tracker, split: str, meter: DetectionM
         )
         signal = part.inputs[index, : len(said), 0]
         strips.append(Strip(title, signal, said, row.true, row.right, row.misses, row.alarms))
-    tracker.figure(f"{split}/peaks", detection_figure(strips, meter.threshold, data.spec.labels[0]), step)
+    with warned(f"figure {split}/peaks"):
+        tracker.figure(f"{split}/peaks", detection_figure(strips, meter.threshold, data.spec.labels[0]), step)
 
 
 def _draw_forecasts(
@@ -246,21 +236,27 @@ def _draw_forecasts(
             "" if series.zone is None else series.zone.name(series.times[ahead]),
         )  # fmt: skip
         panels.append(panel)
-    tracker.figure(f"{split}/forecasts", forecast_figure(panels), step)
+    with warned(f"figure {split}/forecasts"):
+        tracker.figure(f"{split}/forecasts", forecast_figure(panels), step)
     metric = summary["headline"][-1]
     by_step = {summary["model"]: meter.errors.by_step} | {name: found.by_step for name, found in floors.items()}
     told = {name: found[metric] for name, found in by_step.items() if metric in found}
     if told:
-        tracker.figure(f"{split}/error_by_step", error_by_step_figure(told, metric), step)
+        with warned(f"figure {split}/error_by_step"):
+            tracker.figure(f"{split}/error_by_step", error_by_step_figure(told, metric), step)
     origins, residuals = meter.errors.residuals
     one = meter.units.series(origins) == 0  # of several series the first
     for k, label in enumerate(series.targets[:MOST_TARGETS]):
-        figure = residual_figure(residuals[one, k], _named(series, 0, k), series.wall(origins[one]))
-        tracker.figure(f"{split}/residuals/{label}", figure, step)
-    pd.DataFrame({"step": np.arange(1, H + 1), **meter.errors.by_step}).to_csv(
-        tracker.run_dir / f"{split}_by_step.csv", index=False
-    )
-    pd.DataFrame(meter.errors.by_series).rename_axis("series").to_csv(tracker.run_dir / f"{split}_by_series.csv")
+        with warned(f"figure {split}/residuals/{label}"):
+            figure = residual_figure(residuals[one, k], _named(series, 0, k), series.wall(origins[one]))
+            tracker.figure(f"{split}/residuals/{label}", figure, step)
+    tables = {
+        "by_step": pd.DataFrame({"step": np.arange(1, H + 1), **meter.errors.by_step}).set_index("step"),
+        "by_series": pd.DataFrame(meter.errors.by_series).rename_axis("series"),
+    }
+    for name, table in tables.items():
+        with warned(f"{split}_{name}.csv"):
+            durable.write_text(tracker.run_dir / f"{split}_{name}.csv", table.to_csv())
 
 
 def _named(series: Series, number: int, target: int) -> str:

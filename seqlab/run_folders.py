@@ -64,12 +64,11 @@ class Interrupted:
 
     path: Path
     step: int | None
-    continues: bool
 
     @property
     def command(self) -> str:
-        """The command that continues it; empty if it ended before its first checkpoint."""
-        return f"seqlab train {word('resume', str(self.path))}" if self.continues else ""
+        """The command that continues it, from its start if nothing was saved yet."""
+        return f"seqlab train {word('resume', str(self.path))}"
 
 
 def latest(folder: Path) -> Path:
@@ -94,7 +93,7 @@ def read(folder: Path) -> tuple[list[Row], list[Interrupted], list[str]]:
             warnings.append(str(error))
     held = {path.parent for name in ("last.pt", "config.yaml") for path in folder.rglob(name)}
     unfinished = sorted(path for path in held if not (path / "summary.json").exists() and _is_run(path))
-    interrupted = [Interrupted(path, _last_step(path), (path / "last.pt").exists()) for path in unfinished]
+    interrupted = [Interrupted(path, _last_step(path)) for path in unfinished]
     return sorted(rows, key=lambda row: (row.time, str(row.path))), interrupted, sorted(warnings)
 
 

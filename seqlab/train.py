@@ -7,6 +7,8 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +18,14 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from seqlab import __version__, compose, hints, runs_table
-from seqlab.errors import InputError, one_sentence, show_anything
+from seqlab import __version__, compose, hints, resuming, runs_table
+from seqlab.engine.interrupt import ends_command, leaving
+from seqlab.errors import DivergedError, InputError, one_sentence, show_anything
+from seqlab.words import word
 
 if TYPE_CHECKING:
+    from seqlab.build import Data
+    from seqlab.engine.runtime import Runtime
     from seqlab.engine.state import Result
 
 
@@ -30,92 +36,100 @@ _failed: list[str] = []
 
 
 def train(config: Mapping[str, Any]) -> Result:
-    """Build, fit, test, report: the whole road.
+    """Build, fit, test, report: the whole training.
 
     Raises:
-        InputError: something of the config or the data is a person's to mend.
+        DivergedError: the training diverged; what could be measured is in the run folder.
+        InputError: something of the config or the data is wrong.
     """
     if config["resume"] is None:
         hints.check_files(config)  # before torch is imported
     from seqlab import build
-    from seqlab.engine import checkpoint
-    from seqlab.engine.progress import Progress
-    from seqlab.engine.tracker import Tracker
-    from seqlab.engine.trainer import Trainer
+    from seqlab.engine.lock import RunLock
     from seqlab.models import summarize
-    from seqlab.report import report
 
     build.check_config(config)
-    resumed = None
-    if config["resume"] is not None:
-        resumed = checkpoint.load(Path(config["resume"]) / "last.pt")
-        if "trainer" not in resumed:
-            raise InputError(
-                f"{config['resume']}/last.pt holds weights alone, like a best.pt, and cannot be continued."
-            )
-        compose.check_continued(config, resumed["config"])
-        if (ended := _ended(config, resumed)) is not None:
-            print(
-                f"{config['resume']} has ended by trainer.{ended.stopped_by} and is measured: nothing is left to do. "
-                f"Raise trainer.{ended.stopped_by} to train it further.\n{config['resume']}"
-            )
-            return ended
-    runtime = build.build_runtime(config, resumed)
-    data = build.build_data(config)
-    build.check_samples(config, data)
-    task = build.build_task(config, data.spec, data.pipeline, getattr(data, "units", None))
-    tokens = () if data.pipeline is None else data.pipeline.tokens
-    model = build.build_model(config, data.spec, tokens, data.train).to(runtime.device)
-    optimizer = build.build_optimizer(config, model)
-    schedule = build.build_schedule(config)
-    train_loader = build.build_loader(config, data.train, data.spec.pad_id, shuffle=True)
-    val_loader = None if data.val is None else build.build_loader(config, data.val, data.spec.pad_id, shuffle=False)
-    if val_loader is None and not config["test"]:
-        raise InputError(
-            "There is neither a validation part nor, with test=false, a test part: nothing can be measured."
-        )
-    with runtime.autocast():  # as training will: cells are compiled here, and not on its clock
-        print(summarize(model), flush=True)
+    with RunLock() as lock:
+        resumed = None
+        if config["resume"] is not None:
+            lock.take(config["resume"])
+            resumed = resuming.load_checkpoint(config)
+            if resumed is not None and (ended := resuming.ended(config, resumed)) is not None:
+                return ended
+        runtime = build.build_runtime(config, resumed)
+        data = build.build_data(config)
+        build.check_samples(config, data)
+        tokens = () if data.pipeline is None else data.pipeline.tokens
+        task = build.build_task(config, data.spec, data.pipeline, getattr(data, "units", None))
+        model = build.build_model(config, data.spec, tokens, data.train).to(runtime.device)
+        optimizer, schedule = build.build_optimizer(config, model), build.build_schedule(config)
+        train = build.build_loader(config, data.train, data.spec.pad_id, shuffle=True)
+        val = None if data.val is None else build.build_loader(config, data.val, data.spec.pad_id, shuffle=False)
+        if data.val is None and not config["test"]:
+            raise InputError("There is no validation part, and test=false: nothing can be measured. Remove test=false.")
+        with runtime.autocast():  # as training will: cells are compiled here, and not on its clock
+            print(summarize(model), flush=True)
 
-    if resumed is None:
-        run_dir = build.make_run_dir(config)
-    else:
-        run_dir = Path(config["resume"])
-        build.check_same_data(resumed, data)
-    tracker = Tracker(run_dir, resume_step=None if resumed is None else resumed["trainer"]["step"])
-    try:
+        if config["resume"] is None:
+            run_dir = build.make_run_dir(config)
+            lock.take(run_dir)
+        else:
+            run_dir = Path(config["resume"])
+        if resumed is not None:
+            build.check_same_data(resumed, data)
+        with leaving(f"while training; continue with {word('resume', str(run_dir))}"):
+            compose.save(config, run_dir / "config.yaml")  # first: a run killed from here on can be continued
+            parts = (model, task, optimizer, schedule, train, val, build.build_settings(config))
+            result = _fit_and_report(config, data, parts, runtime, run_dir, resumed)
+        print(run_dir, flush=True)
+    if result.diverged and not result.interrupted:
+        raise DivergedError(result.diverged)
+    return result
+
+
+def _fit_and_report(
+    config: Mapping[str, Any],
+    data: Data,
+    parts: tuple[Any, ...],
+    runtime: Runtime,
+    run_dir: Path,
+    resumed: Mapping[str, Any] | None,
+) -> Result:
+    """Train in a run folder, from its start or from a checkpoint; then measure, unless a signal came.
+
+    Args:
+        config, data, runtime, run_dir: of the run.
+        parts: what a ``Trainer`` works with, from the model to its settings.
+        resumed: the checkpoint.
+    """
+    from seqlab import build
+    from seqlab.engine.gradients import NonFiniteError
+    from seqlab.engine.progress import Progress
+    from seqlab.engine.state import NON_FINITE, Result
+    from seqlab.engine.tracker import Tracker
+    from seqlab.engine.trainer import Trainer
+    from seqlab.report import report
+
+    step = None if config["resume"] is None else 0 if resumed is None else resumed["trainer"]["step"]
+    with closing(Tracker(run_dir, resume_step=step)) as tracker:
         trainer = Trainer(
-            model, task, optimizer, schedule, train_loader, val_loader, build.build_settings(config),
+            *parts,
             runtime=runtime, tracker=tracker, progress=Progress(), watch=build.build_samples(config, data, tracker),
             run_dir=run_dir, extra=build.identity(config, data, runtime),
         )  # fmt: skip
         if resumed is not None:
             trainer.load_state_dict(resumed)
-        compose.save(config, run_dir / "config.yaml")
-        result = trainer.fit()
+        try:
+            result = trainer.fit()
+        except NonFiniteError as error:
+            result = replace(Result.of(trainer.state, NON_FINITE), diverged=str(error))
         if result.interrupted:
             print(f"Stopped by {result.stopped_by} at step {result.steps}; continue with resume={run_dir}")
-        else:
-            report(config, data, model, runtime, tracker, result)
-            _finished.append(run_dir)
-    finally:
-        tracker.close()
-    print(run_dir, flush=True)
+            return result
+        with leaving(f"after the training, which is saved; measure it with {word('resume', str(run_dir))}"):
+            report(config, data, parts[0], runtime, tracker, result)
+        _finished.append(run_dir)
     return result
-
-
-def _ended(config: Mapping[str, Any], saved: Mapping[str, Any]) -> Result | None:
-    """What a run came to whose training is over, and of which nothing is asked that it did not measure."""
-    from seqlab import build
-    from seqlab.engine.state import Result, State
-
-    state = State()
-    state.load_state_dict(saved["trainer"])
-    reason = build.build_settings(config).limit(state)
-    measured = (Path(config["resume"]) / "summary.json").exists()
-    if reason is None or not measured or any(config[key] != saved["config"][key] for key in ("test", "floor")):
-        return None
-    return Result.of(state, reason)
 
 
 @hydra.main(version_base="1.3", config_path=str(compose.CONFIGS), config_name="train")
@@ -129,7 +143,7 @@ def _hydra_train(composed: DictConfig) -> float | None:
         with one_sentence():  # here, not around Hydra: it announces whatever passes through it
             result = train(compose.settled(composed, overrides))
     except SystemExit as ended:
-        if ended.code != 2 or HydraConfig.get().mode != RunMode.MULTIRUN:
+        if ended.code not in (2, 3) or HydraConfig.get().mode != RunMode.MULTIRUN:
             raise
         _failed.append(" ".join(overrides))
         return None
@@ -139,7 +153,7 @@ def _hydra_train(composed: DictConfig) -> float | None:
 
 
 def main() -> None:
-    """Run Hydra's command line; a person's mistake is one sentence on standard error and exit status 2."""
+    """Run Hydra's command line; wrong input is one sentence on standard error and status 2, divergence status 3."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through, to be put in a person's words here
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic cuBLAS; must precede CUDA's start
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
@@ -147,7 +161,7 @@ def main() -> None:
     show_anything()
     _finished.clear()
     _failed.clear()
-    with one_sentence():
+    with one_sentence(), ends_command():
         if "--version" in sys.argv[1:]:
             print(f"seqlab {__version__}")
             return

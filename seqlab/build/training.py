@@ -25,6 +25,7 @@ from seqlab.data.corpus import Corpus
 from seqlab.data.forecast import ForecastData
 from seqlab.data.parallel import ParallelText
 from seqlab.decode import Writer
+from seqlab.engine.lock import check_free
 from seqlab.engine.runtime import Runtime, make_runtime, resolve_device, tune_allocator, tune_products
 from seqlab.engine.settings import Settings
 from seqlab.engine.tracker import Tracker
@@ -160,9 +161,10 @@ def check_run_dir(config: Config) -> None:
     """Refuse a run folder that is there already, before the work that would go into it.
 
     Raises:
-        InputError: it exists (``run_dir``).
+        InputError: it exists (``run_dir``); if a process is at work in it, the message says which.
     """
     if config["run_dir"] is not None and Path(config["run_dir"]).exists():
+        check_free(config["run_dir"])
         raise InputError(
             f"run_dir={config['run_dir']} exists already: name a new folder, or continue it with "
             f"resume={config['run_dir']}."

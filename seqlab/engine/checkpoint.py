@@ -13,10 +13,15 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from seqlab.durable import sync_folder
 from seqlab.types import InputError
 
 FORMAT = "seqlab checkpoint"
 VERSION = 1
+
+
+class DamagedError(InputError):
+    """The file is there, and is not whole."""
 
 
 class Stateful(Protocol):
@@ -31,12 +36,13 @@ class Stateful(Protocol):
         ...
 
 
-def save(path: str | Path, state: Mapping[str, Any]) -> None:
+def save(path: str | Path, state: Mapping[str, Any], keep: int = 1) -> None:
     """Writes ``state`` beside ``path``, syncs it to disk, then renames: a crash leaves the earlier file or the new one.
 
     Args:
         path: where to; its folder is made if it is not there.
         state: numbers, strings, lists, dicts and tensors only, or it would not load again.
+        keep: how many checkpoints stay: of ``last.pt`` the one before becomes ``last.1.pt``, that one ``last.2.pt``.
 
     Raises:
         InputError: the disk is full or the folder cannot be written; the earlier file stays as it was.
@@ -50,8 +56,9 @@ def save(path: str | Path, state: Mapping[str, Any]) -> None:
             torch.save({"format": FORMAT, "version": VERSION, **state}, file)
             file.flush()
             os.fsync(file.fileno())
+        _rotate(path, keep)
         os.replace(unfinished, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except (OSError, RuntimeError) as error:  # torch's zip writer turns a failed write into a RuntimeError
         cause = _os_error(error)
         if cause is None:
@@ -75,7 +82,7 @@ def load(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"There is no checkpoint {path}; name a run folder that has trained up to its first save.")
     if not zipfile.is_zipfile(path):
-        raise InputError(f"{path} is damaged or no checkpoint at all; use the run's other checkpoint or train again.")
+        raise DamagedError(f"{path} is damaged or no checkpoint at all; use the run's other checkpoint or train again.")
     try:
         with zipfile.ZipFile(path) as archive:  # torch.load believes weights whose checksum is wrong
             if (broken := archive.testzip()) is not None:
@@ -86,7 +93,7 @@ def load(path: str | Path) -> dict[str, Any]:
             f"{path} holds more than plain data, so seqlab did not write it and will not load it."
         ) from error
     except (OSError, RuntimeError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(
+        raise DamagedError(
             f"{path} is damaged ({_first_line(error)}); use the run's other checkpoint or train again."
         ) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
@@ -149,15 +156,47 @@ def load_states(parts: Mapping[str, Stateful | None], state: Mapping[str, Any]) 
             ) from error
 
 
-def _sync_folder(folder: Path) -> None:
-    """Makes the rename itself durable, where folders can be opened (not on Windows)."""
-    if os.name != "posix":
+def earlier(path: Path, number: int) -> Path:
+    """Where the checkpoint that came ``number`` saves before ``path`` is kept; 0 is ``path`` itself."""
+    return path.with_name(f"{path.stem}.{number}{path.suffix}") if number else path
+
+
+def kept(path: Path) -> list[Path]:
+    """The checkpoints that are there: ``path``, then the earlier ones, the newest first."""
+    number = 0
+    found = [path] if path.exists() else []
+    while (one := earlier(path, number := number + 1)).exists():
+        found.append(one)
+    return found
+
+
+def promote(path: Path, found: Path) -> None:
+    """Put an earlier checkpoint ``found`` in the place of ``path``, which is damaged or gone, and those before it."""
+    older = kept(path)
+    for number, one in enumerate(older[older.index(found) :]):
+        os.replace(one, earlier(path, number))
+    sync_folder(path.parent)
+
+
+def _rotate(path: Path, keep: int) -> None:
+    """Give ``path`` its earlier name too, and move those before it; there is a whole ``path`` at every moment."""
+    if not path.exists():
         return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    for one in kept(path)[max(keep, 1) :]:
+        one.unlink()
+    for number in range(keep - 2, 0, -1):
+        if earlier(path, number).exists():
+            os.replace(earlier(path, number), earlier(path, number + 1))
+    if keep > 1:
+        linked = path.with_name(f".{path.name}.linked")
+        linked.unlink(missing_ok=True)
+        try:
+            os.link(path, linked)
+        except OSError:  # a file system without links
+            os.replace(path, earlier(path, 1))
+        else:
+            os.replace(linked, earlier(path, 1))
+            linked.unlink(missing_ok=True)  # it stays where both names are of one file already
 
 
 def _os_error(error: BaseException | None) -> OSError | None:

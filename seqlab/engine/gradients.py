@@ -8,13 +8,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from seqlab.types import Batch, InputError
+from seqlab.errors import DivergedError
+from seqlab.types import Batch
 
 SMALL = 2**16
 """So many entries are copied together in less time than it takes to call torch once for each tensor."""
 
 
-class NonFiniteError(InputError):
+class NonFiniteError(DivergedError):
     """Loss or gradient of a step is not a finite number; the update did not happen."""
 
 

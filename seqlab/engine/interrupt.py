@@ -1,10 +1,13 @@
-"""SIGTERM and SIGINT as a question the loop asks, so that nothing is lost in the middle of a step."""
+"""SIGTERM and SIGINT: the training loop asks for them, so that no step is cut; elsewhere they end the command."""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -46,9 +49,59 @@ class Interrupt:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._pid:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+            _obey(number)
             return
         if number == signal.SIGINT and self.received == "SIGINT":
             raise KeyboardInterrupt
         self.received = signal.Signals(number).name
+
+
+class Ended(KeyboardInterrupt):
+    """A signal ends the command. Like ``KeyboardInterrupt`` it passes ``except Exception``; it carries what is left."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+@contextmanager
+def ends_command() -> Iterator[None]:
+    """Within, SIGTERM and SIGINT end the command with one line, and status 143 or 130. The handlers come back."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pid = os.getpid()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != pid:
+            _obey(number)
+            return
+        raise Ended(number)
+
+    earlier = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    except KeyboardInterrupt as ended:
+        number = ended.number if isinstance(ended, Ended) else signal.SIGINT
+        left = ended.args[0] if ended.args else "before the training began; nothing was written"
+        print(f"Stopped by {signal.Signals(number).name} {left}.", file=sys.stderr)
+        raise SystemExit(128 + number) from None
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def leaving(what: str) -> Iterator[None]:
+    """Say of a signal that ends what is within, what it leaves: "while training; continue with resume=RUN"."""
+    try:
+        yield
+    except KeyboardInterrupt as ended:
+        ended.args = ended.args or (what,)
+        raise
+
+
+def _obey(number: int) -> None:
+    """In a forked child, which inherits the handler: do what the signal would have done without it."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)

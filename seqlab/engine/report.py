@@ -46,6 +46,8 @@ class Report:
         """One point of the training curves, and a new window for the next."""
         window = state.window
         self._loss = window.total / window.count if window.count else math.nan
+        if window.count:
+            state.last_loss = self._loss
         seconds = state.seconds - window.since
         if self.tracker is not None:
             values = {

@@ -26,6 +26,7 @@ class Settings:
         log_every: updates between two points in the curves.
         checkpoint_steps: updates between saves of ``last.pt``; each evaluation and the end also save it.
         checkpoint_minutes: the same by the clock.
+        keep: how many checkpoints to keep: ``last.pt``, then ``last.1.pt``, which replaces a damaged ``last.pt``.
     """
 
     max_epochs: int | None = None
@@ -40,6 +41,7 @@ class Settings:
     log_every: int = 50
     checkpoint_steps: int | None = None
     checkpoint_minutes: float | None = 5.0
+    keep: int = 2
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -6,6 +6,13 @@ import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+ADDED = ("first_loss", "last_loss", "monitored")
+"""What older checkpoints do not hold."""
+NON_FINITE = "non_finite"
+"""What stopped a training whose loss or gradient was no finite number."""
+FAR_WORSE = 10.0
+"""A training diverged if its loss ends above so many times that of the untrained model."""
+
 
 @dataclass
 class Window:
@@ -50,6 +57,9 @@ class State:
         tokens: that counted, up to the window.
         positions: of all batches up to the window, padding included.
         window: what the next point of the curves will be made of.
+        first_loss: that of the first update, so of the untrained model; None in older checkpoints, like the next two.
+        last_loss: of the last point of the training curves.
+        monitored: the deciding metric of the last evaluation.
     """
 
     step: int = 0
@@ -67,6 +77,9 @@ class State:
     tokens: int = 0
     positions: int = 0
     window: Window = field(default_factory=Window)
+    first_loss: float | None = None
+    last_loss: float | None = None
+    monitored: float | None = None
 
     def note(self, metrics: dict[str, float], monitor: str, maximize: bool) -> bool:
         """Takes this step's evaluation in; returns whether it is the best so far. NaN never is.
@@ -80,7 +93,7 @@ class State:
         if improved:
             self.best, self.best_metrics, self.best_step, self.best_epoch = value, metrics, self.step, self.epoch + 1
         self.stale = 0 if improved else self.stale + 1
-        self.evaluated, self.metrics = self.step, metrics
+        self.evaluated, self.metrics, self.monitored = self.step, metrics, value
         return improved
 
     def state_dict(self) -> dict[str, Any]:
@@ -90,8 +103,29 @@ class State:
     def load_state_dict(self, values: dict[str, Any]) -> None:
         """Puts back what ``state_dict`` gave."""
         for item in fields(self):
-            setattr(self, item.name, values[item.name])
+            setattr(self, item.name, values[item.name] if item.name not in ADDED else values.get(item.name))
         self.window = Window(**values["window"])
+
+    @property
+    def diverged(self) -> str:
+        """Why this training, over now, diverged, in one sentence; empty if it did not.
+
+        It did if the deciding metric or every loss of its last evaluation is no finite number, or if the training
+        loss at the end, both of the last point of the curve and of the steps since, is above ``FAR_WORSE`` times that
+        of the first step. The training loss of a model that overfits, or that learns nothing, does not grow like that.
+        """
+        what = ""
+        ends = [] if self.last_loss is None else [self.last_loss]
+        if self.window.count:
+            ends.append(self.window.total / self.window.count)
+        losses = [value for name, value in self.metrics.items() if name.endswith("loss")]
+        if self.monitored is not None and not math.isfinite(self.monitored):
+            what = f"the last evaluation gave {self.monitored} instead of a number"
+        elif losses and not any(map(math.isfinite, losses)):
+            what = f"the loss of the last evaluation is {losses[0]}"
+        elif ends and self.first_loss is not None and min(ends) > FAR_WORSE * self.first_loss > 0:
+            what = f"the training loss is {ends[-1]:.3g} at the end and was {self.first_loss:.3g} in the first step"
+        return what and f"The training diverged: {what}; lower optim.lr, or set trainer.clip_norm."
 
 
 @dataclass(frozen=True)
@@ -99,7 +133,8 @@ class Result:
     """What a training came to.
 
     Attributes:
-        stopped_by: ``max_epochs``, ``max_steps``, ``max_minutes``, ``patience``, ``SIGTERM`` or ``SIGINT``.
+        stopped_by: ``max_epochs``, ``max_steps``, ``max_minutes``, ``patience``, ``SIGTERM``, ``SIGINT`` or
+            ``non_finite``.
         best: the best monitored value, None without evaluation.
         best_step: where it was.
         best_epoch: in which pass, counted from 1.
@@ -111,6 +146,7 @@ class Result:
         eval_seconds: of evaluation.
         tokens_per_second: tokens that counted, over ``seconds``.
         padding: share of all positions that was padding.
+        diverged: why the training diverged, in one sentence; empty if it did not.
     """
 
     stopped_by: str
@@ -125,6 +161,7 @@ class Result:
     eval_seconds: float
     tokens_per_second: float
     padding: float
+    diverged: str = ""
 
     @classmethod
     def of(cls, state: State, stopped_by: str) -> Result:
@@ -144,7 +181,13 @@ class Result:
             eval_seconds=s.eval_seconds,
             tokens_per_second=tokens / s.seconds if s.seconds else 0.0,
             padding=1.0 - tokens / positions if positions else 0.0,
+            diverged=s.diverged,
         )
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether weights were kept as the best: with evaluations, if one gave a number; else if it came to its end."""
+        return self.best is not None or (not self.metrics and self.stopped_by != NON_FINITE)
 
     @property
     def interrupted(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from seqlab import durable
+from seqlab.engine.events import cut_events, of_report
 from seqlab.terminal import plain
 from seqlab.types import InputError
 
@@ -25,8 +28,8 @@ class Tracker:
 
     Args:
         run_dir: the run's folder; made if it is not there.
-        resume_step: the step of the checkpoint that the run continues from: what was written after it is taken
-            back, because it will be written again. None begins a new run.
+        resume_step: the step of the checkpoint that the run continues from. What was written after it is removed, and
+            so is what a report wrote: both will be written again. None begins a new run.
     """
 
     def __init__(self, run_dir: str | Path, resume_step: int | None = None) -> None:
@@ -39,6 +42,7 @@ class Tracker:
             self.run_dir.mkdir(parents=True, exist_ok=True)
             if resume_step is not None:
                 _truncate(self.run_dir / "metrics.jsonl", resume_step)
+                cut_events(self.run_dir, resume_step)
             self._lines = open(self.run_dir / "metrics.jsonl", "a", encoding="utf-8")  # noqa: SIM115
             purge = None if resume_step is None else resume_step + 1
             self._writer = SummaryWriter(str(self.run_dir), purge_step=purge, flush_secs=30)
@@ -87,7 +91,9 @@ class Tracker:
         canvas = FigureCanvasAgg(figure)
         canvas.draw()  # once, for both
         pixels = np.asarray(canvas.buffer_rgba())
-        imsave(path, pixels)
+        image = io.BytesIO()
+        imsave(image, pixels, format="png")
+        durable.write_bytes(path, image.getvalue())
         self._writer.add_image(tag, pixels[..., :3], step, dataformats="HWC")
 
     def embedding(self, tag: str, matrix: Tensor, tokens: Sequence[str], step: int = 0) -> None:
@@ -103,19 +109,14 @@ class Tracker:
 
     def summary(self, values: Mapping[str, Any]) -> None:
         """Writes ``summary.json``, whole or not at all."""
-        path = self.run_dir / "summary.json"
-        unfinished = path.with_name(".summary.json.unfinished")
-        with open(unfinished, "w", encoding="utf-8") as file:
-            json.dump(plain(values), file, indent=2, ensure_ascii=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
+        text = json.dumps(plain(values), indent=2, ensure_ascii=False, allow_nan=False)
+        durable.write_text(self.run_dir / "summary.json", text + "\n")
 
     def flush(self) -> None:
         """Brings everything written so far to the files."""
         self._hand_on(time.time())
         self._lines.flush()
+        os.fsync(self._lines.fileno())  # a checkpoint is synced too, and its curves belong to it
         self._writer.flush()
 
     def close(self) -> None:
@@ -142,23 +143,18 @@ class Tracker:
 
 
 def _truncate(path: Path, step: int) -> None:
-    """Keeps the lines up to ``step``; a line that a crash cut short ends the file."""
+    """Keep the training's lines up to ``step``; a line that a crash cut short ends the file."""
     if not path.exists():
         return
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             row = json.loads(line)
         except json.JSONDecodeError:
             break
-        if row["step"] <= step:
+        if row["step"] <= step and not any(map(of_report, row)):
             kept.append(line + "\n")
-    unfinished = path.with_name(".metrics.jsonl.unfinished")
-    with open(unfinished, "w", encoding="utf-8") as file:
-        file.writelines(kept)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
+    durable.write_text(path, "".join(kept))
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, bool | int | float | str]:

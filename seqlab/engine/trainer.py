@@ -121,6 +121,7 @@ class Trainer:
                 self.save()
                 raise
             self.save()
+            stopped_by = self._interrupt.received or stopped_by  # a signal that came after the last step
         return Result.of(self.state, stopped_by)
 
     def _loop(self) -> str:
@@ -228,6 +229,8 @@ class Trainer:
         if self.ema is not None and finite:
             self.ema.update()
         self._clear_gradients()
+        if s.step == 0:
+            s.first_loss = total / max(count, 1)
         window.total += total
         window.count += count
         s.step += 1
@@ -265,7 +268,7 @@ class Trainer:
         if self.tracker is not None:
             self.tracker.flush()
         if self.run_dir is not None:
-            checkpoint.save(self.run_dir / "last.pt", self.state_dict())
+            checkpoint.save(self.run_dir / "last.pt", self.state_dict(), self.settings.keep)
         self._plan_save()
 
     def _plan_save(self) -> None:

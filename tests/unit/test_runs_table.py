@@ -124,12 +124,13 @@ def test_an_interrupted_run_is_listed_with_what_continues_it(tmp_path, name):
     assert (found["interrupted"], found["step"], found["run"]) == (True, 1040, str(tmp_path / name))
 
 
-def test_a_run_without_a_checkpoint_has_nothing_to_continue_and_other_folders_are_no_runs(tmp_path):
+def test_a_run_without_a_checkpoint_is_continued_from_its_start_and_other_folders_are_no_runs(tmp_path):
     for name in ("run", "other"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.yaml").write_text("{}")
     (tmp_path / "run" / "metrics.jsonl").write_text("")
-    assert listed(tmp_path).stdout == f"not finished: {tmp_path / 'run'}\n    no checkpoint yet, nothing to continue\n"
+    command = f"seqlab train resume={tmp_path / 'run'}"
+    assert listed(tmp_path).stdout == f"not finished: {tmp_path / 'run'}\n    continue: {command}\n"
 
 
 def test_numbers_of_runs_are_json(tmp_path):
