@@ -16,13 +16,15 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from seqlab import __version__, compose, hints, runs_table
+from seqlab import __version__, compose, hints, runs_table, stored, trust
 from seqlab.errors import InputError, one_sentence, show_anything
 
 if TYPE_CHECKING:
     from seqlab.engine.state import Result
 
 
+HOW = "add trust=true to the command line"
+"""How a run that is continued is trusted."""
 _finished: list[Path] = []
 """Folders of the runs that this process has measured, for the table at the end of a sweep."""
 _failed: list[str] = []
@@ -38,21 +40,19 @@ def train(config: Mapping[str, Any]) -> Result:
     if config["resume"] is None:
         hints.check_files(config)  # before torch is imported
     from seqlab import build
-    from seqlab.engine import checkpoint
     from seqlab.engine.progress import Progress
     from seqlab.engine.tracker import Tracker
     from seqlab.engine.trainer import Trainer
     from seqlab.models import summarize
     from seqlab.report import report
 
-    build.check_config(config)
+    trusted = config["resume"] is None or config.get("trust", False)
+    trust.check(config, Path(config["resume"] or "") / "config.yaml", trusted=trusted, how=HOW)
     resumed = None
     if config["resume"] is not None:
-        resumed = checkpoint.load(Path(config["resume"]) / "last.pt")
-        if "trainer" not in resumed:
-            raise InputError(
-                f"{config['resume']}/last.pt holds weights alone, like a best.pt, and cannot be continued."
-            )
+        resumed = _resumed(Path(config["resume"]), trusted)
+    build.check_config(config)
+    if resumed is not None:
         compose.check_continued(config, resumed["config"])
         if (ended := _ended(config, resumed)) is not None:
             print(
@@ -61,7 +61,7 @@ def train(config: Mapping[str, Any]) -> Result:
             )
             return ended
     runtime = build.build_runtime(config, resumed)
-    data = build.build_data(config)
+    data = build.build_data(trust.offline(config, trusted=trusted))
     build.check_samples(config, data)
     task = build.build_task(config, data.spec, data.pipeline, getattr(data, "units", None))
     tokens = () if data.pipeline is None else data.pipeline.tokens
@@ -102,6 +102,25 @@ def train(config: Mapping[str, Any]) -> Result:
         tracker.close()
     print(run_dir, flush=True)
     return result
+
+
+def _resumed(run_dir: Path, trusted: bool) -> dict[str, Any]:
+    """The checkpoint to continue from, checked before anything that it names is built."""
+    from seqlab import build
+    from seqlab.engine import checkpoint
+
+    where = run_dir / "last.pt"
+    found = checkpoint.load(where)
+    if "trainer" not in found:
+        raise InputError(f"{where} holds weights alone, like a best.pt, and cannot be continued.")
+    stored.checkpoint(found, where, continued=True)
+    trust.check(found["config"], where, trusted=trusted, pipeline=found["pipeline"], how=HOW)
+    trust.check_links(run_dir, trusted=trusted)
+    checkpoint.check_weights(found["model"], where)
+    if not trusted:
+        with stored.reading(where):
+            build.check_fits(found, where)
+    return found
 
 
 def _ended(config: Mapping[str, Any], saved: Mapping[str, Any]) -> Result | None:
