@@ -17,6 +17,7 @@ from seqlab.data.forecast import ForecastData, Windows
 from seqlab.data.series import Series
 from seqlab.forecasts import Asked, intervals
 from seqlab.tasks.forecast_errors import ForecastErrors, blocks
+from seqlab.trust import check_links
 from seqlab.types import InputError
 
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ def _train_anew(run: Run, data: ForecastData, fold: Fold, number: int) -> tuple[
     from seqlab.run import Run
     from seqlab.train import train
 
+    check_links(run.path, trusted=run.trusted, how="add --trust")
     before = fold.starts - data.series.starts
     lengths = fold.stops - fold.starts
     held = data.parts["val"].stops - data.parts["val"].starts if "val" in data.parts else np.zeros_like(before)
@@ -154,7 +156,7 @@ def _train_anew(run: Run, data: ForecastData, fold: Fold, number: int) -> tuple[
         if result.interrupted:
             print("The backtest was cut off; the same command goes on with it.", file=sys.stderr)
             raise SystemExit(128 + signal.Signals[result.stopped_by])
-    again = Run(run_dir, str(run.runtime.device))
+    again = Run(run_dir, str(run.runtime.device), run.trusted)
     assert isinstance(again.data, ForecastData)
     return again.asked(), again.data
 

@@ -34,7 +34,6 @@ app = typer.Typer(
 
 def main() -> None:
     """Entry point of the installed command; ``seqlab train ...`` is ``python train.py ...``."""
-    sys.path.append(str(Path.cwd()))  # cells and sources of a person's own; last, so that they hide nothing
     show_anything()
     if sys.argv[1:2] == ["train"]:
         from seqlab import train

@@ -15,16 +15,13 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from seqlab import durable, hints, resuming, run_folders, words
+from seqlab import durable, hints, resuming, run_folders, stored, words
 from seqlab.errors import InputError, shorten
+from seqlab.paths import CONFIGS as CONFIGS
 from seqlab.schema import did_you_mean
 
-_ROOM = Path(__file__).resolve().parent
-CONFIGS = _ROOM / "configs" if (_ROOM / "configs").is_dir() else _ROOM.parent / "configs"
-"""The configs inside an installed wheel, or those of the checkout."""
-
 GROUPS = ("data", "data/tokenizer", "task", "model", "optim", "schedule", "trainer", "experiment", "sweep")
-CONTINUABLE = ("resume", "test", "floor", "trainer.max_", "trainer.patience", "trainer.keep", "runtime.")
+CONTINUABLE = ("resume", "trust", "test", "floor", "trainer.max_", "trainer.patience", "trainer.keep", "runtime.")
 """What may differ when a run is continued; anything else would make it another run."""
 TOKENIZING = {
     "data.lowercase": "char, whitespace and bpe (basic_english always folds capitals)",
@@ -141,11 +138,13 @@ def load(path: Path) -> dict[str, Any]:
         InputError: missing or unreadable.
     """
     try:
-        return OmegaConf.to_container(OmegaConf.load(path))  # type: ignore[return-value]
+        return stored.config(OmegaConf.to_container(OmegaConf.create(stored.text_of(path))), path)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist: give one of the run folders that `seqlab runs` lists.") from error
-    except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
-        reason = " ".join(str(error).split())
+    except InputError:
+        raise
+    except (OSError, ValueError, RecursionError, yaml.YAMLError, OmegaConfBaseException) as error:
+        reason = shorten(" ".join(str(error).split()), 300).rstrip(".")
         raise InputError(f"{path} cannot be read as a run's configuration: {reason}.") from error
 
 
@@ -172,7 +171,7 @@ def continued(composed: Mapping[str, Any], stored: Mapping[str, Any], overrides:
     """
     old, new = dict(flatten(stored)), dict(flatten(composed))
     asked = [_named(override).replace("/", ".").rstrip(".") for override in overrides]
-    result = dict(old)
+    result = {**old, "trust": new.get("trust", False)}  # a run folder does not say that it is trusted
     differences = []
     for key in sorted(old.keys() | new.keys()):
         named = "experiment" in asked or any(key == name or key.startswith(name + ".") for name in asked)

@@ -58,6 +58,11 @@ class Asked:
             with torch.inference_mode():  # ends before the yield: whoever asks is not to be in it, nor to end it late
                 with self.runtime.autocast():
                     answers = self.model(batch.inputs, batch.lengths, batch.future).float()
+                if not answers.isfinite().all():
+                    raise InputError(
+                        "The model's forecasts are NaN or infinite, so there is none to show: its training diverged; "
+                        "train again, for example with a lower optim.lr."
+                    )
                 point = units.original(self.task.point(answers).cpu().numpy(), origins)
                 scaled = self.task.quantiles(answers, levels) if len(levels) else None
                 quantiles = None if scaled is None else units.original(scaled.cpu().numpy(), origins)

@@ -1,9 +1,13 @@
-"""Where things that can be made again are kept."""
+"""Where the shipped configs are, and where things that can be made again are kept."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+_ROOM = Path(__file__).resolve().parent
+CONFIGS = _ROOM / "configs" if (_ROOM / "configs").is_dir() else _ROOM.parent / "configs"
+"""The configs inside an installed wheel, or those of the checkout."""
 
 
 def cache_dir() -> Path:

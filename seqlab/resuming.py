@@ -8,11 +8,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seqlab import stored, trust
 from seqlab.errors import DivergedError, InputError, shorten
 
 if TYPE_CHECKING:
     from seqlab.engine.state import Result
 
+HOW = "add trust=true to the command line"
+"""How ``resume=`` is told to trust a run folder."""
 OWN = {"config.yaml", "metrics.jsonl", "best.pt", "figures", ".lock"}
 """What a run that was killed before its first checkpoint may have left, besides event and unfinished files."""
 
@@ -73,15 +76,20 @@ def stored_config(path: Path, load: Callable[[Path], dict[str, Any]]) -> dict[st
     return None
 
 
-def load_checkpoint(config: Mapping[str, Any]) -> dict[str, Any] | None:
+def load_checkpoint(config: Mapping[str, Any], *, trusted: bool) -> dict[str, Any] | None:
     """The newest whole checkpoint to continue from; None if nothing was saved yet. Call it with the folder locked.
 
     A ``last.pt`` that is damaged or missing is replaced by the checkpoint before it, and a line says so.
 
+    Args:
+        config: of the run.
+        trusted: whether it may name code outside seqlab.
+
     Raises:
-        InputError: all are damaged, or they hold weights alone; it is another run; it is finished and they are gone.
+        InputError: all are damaged or foreign, or they hold weights alone; it is another run; it is finished and they
+            are gone.
     """
-    from seqlab import compose
+    from seqlab import build, compose
     from seqlab.engine import checkpoint
 
     path = Path(config["resume"])
@@ -93,8 +101,14 @@ def load_checkpoint(config: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     if "trainer" not in state:
         raise InputError(f"{last} holds weights alone, like a best.pt, and cannot be continued.")
+    found = state.pop("from")
+    trust.check(state["config"], found, trusted=trusted, pipeline=state["pipeline"], how=HOW)
     compose.check_continued(config, state["config"])
-    if (found := state.pop("from")) != last:
+    checkpoint.check_weights(state["model"], found)
+    if not trusted:
+        with stored.reading(found):
+            build.check_fits(state, found)
+    if found != last:
         checkpoint.promote(last, found)
     return state
 
@@ -110,6 +124,7 @@ def _load_any(path: Path) -> dict[str, Any] | None:
         except checkpoint.DamagedError as error:
             problem = problem or error
             continue
+        stored.checkpoint(state, one, continued="trainer" in state)
         if one.name != "last.pt":
             wrong = "is missing" if problem is None else "is damaged"
             step = state["trainer"]["step"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from seqlab import build
+from seqlab import build, stored
 from seqlab.data.forecast import ForecastData
 from seqlab.data.unknown import much_unknown_texts
 from seqlab.decode import Sampling, Writer, unknown
@@ -26,7 +28,9 @@ from seqlab.tasks.forecasting import Forecasting
 from seqlab.text.pairs import PairPipeline
 from seqlab.text.pipeline import load_pipeline
 from seqlab.translations import Translated, translate
-from seqlab.types import DataSpec, InputError, Split, Task
+from seqlab.trust import check as check_trust
+from seqlab.trust import offline
+from seqlab.types import InputError, Split, Task
 
 SPLITS = ("train", "val", "test")
 
@@ -37,8 +41,8 @@ class Run:
     Args:
         path: the run folder.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        trust: build what the run's config names even where that lies outside seqlab. A config can name any
-            callable, so a folder from elsewhere is code; by default only seqlab's own parts are built.
+        trust: build what the run's config names even where that lies outside seqlab, and let its data be downloaded.
+            A config can name any callable; by default only what the shipped configs name is built (see ``trust``).
 
     Raises:
         InputError: no run folder, no weights in it, damaged, or it names code that is not trusted.
@@ -50,24 +54,26 @@ class Run:
             raise InputError(
                 f"{self.path} is not a run folder: give one that a training printed; `seqlab runs` lists them."
             )
-        saved = checkpoint.load(self.path / "best.pt")
-        self.config: Mapping[str, Any] = saved["config"]
-        if not trust:
-            _refuse_foreign(self.config)
+        where = self.path / "best.pt"
+        saved = checkpoint.load(where)
+        stored.checkpoint(saved, where)
+        check_trust(saved["config"], where, trusted=trust, pipeline=saved["pipeline"])
+        self.trusted = trust
+        self.config: Mapping[str, Any] = {**offline(saved["config"], trusted=trust), "trust": trust}
         self.digest: str = saved["digest"]
-        self.pipeline = None if saved["pipeline"] is None else load_pipeline(saved["pipeline"])
-        self.spec = DataSpec(**{**saved["spec"], "labels": tuple(saved["spec"]["labels"])})
-        self.labels = self.spec.labels
-        embedding = dict(self.config["model"]["embedding"])
-        if embedding["vectors"] is not None:  # they are in the weights already; their file need not be there any more
-            embedding |= {"vectors": None, "dim": saved["model"]["embedding.weight"].shape[1]}
-        model = {**self.config["model"], "embedding": embedding}
-        tokens = () if self.pipeline is None else self.pipeline.tokens
-        self.model = build.build_model({**self.config, "model": model}, self.spec, tokens)
-        checkpoint.load_weights(self.model, saved["model"])
-        self.runtime = build.remembered(saved, device, self.config["trainer"]["precision"])
-        self.model.to(self.runtime.device).eval()
         self._scaling = saved.get("scaling")
+        with nullcontext() if trust else stored.reading(where):  # errors of the user's own code are shown whole
+            self.pipeline = None if saved["pipeline"] is None else load_pipeline(saved["pipeline"])
+            self.spec = build.stored_spec(saved)
+            self.labels = self.spec.labels
+            checkpoint.check_weights(saved["model"], where)
+            if not trust:  # cells of the user's own need not know the meta device
+                build.check_fits(saved, where)
+            tokens = () if self.pipeline is None else self.pipeline.tokens
+            self.model = build.build_model(build.without_vectors(self.config, saved["model"]), self.spec, tokens)
+            checkpoint.load_weights(self.model, saved["model"])
+            self.runtime = build.remembered(saved, device, self.config["trainer"]["precision"])
+        self.model.to(self.runtime.device).eval()
 
     @cached_property
     def task(self) -> Task:
@@ -107,6 +113,9 @@ class Run:
             raise InputError(f"data={self.config['data']['name']} has no part '{split}': measure on {self.last_split}.")
         loader = build.build_loader(self.config, part, self.spec.pad_id, shuffle=False)
         found = evaluate(self.model, loader, self.task, device=self.runtime.device, autocast=self.runtime.autocast())
+        nothing = self.spec.task == "forecasting" and all(map(math.isnan, found.metrics.values()))  # only gaps
+        if not nothing and not math.isfinite(found.metrics["loss"]):
+            raise self._not_finite()
         return found.metrics
 
     def forecast(
@@ -136,6 +145,12 @@ class Run:
         asked = self.asked()
         assert isinstance(self.data, ForecastData)
         return check_leak(asked, self.data, build.window_options(self.config))
+
+    def _not_finite(self) -> InputError:
+        return InputError(
+            f"{self.path}: the model answers with numbers that are NaN or infinite, so there is no answer: its "
+            "training diverged; train again, for example with a lower optim.lr."
+        )
 
     def asked(self) -> Asked:
         """The model of a forecaster, to be asked about any windows.
@@ -181,6 +196,8 @@ class Run:
                 batch = batch.to(self.runtime.device)
                 with self.runtime.autocast():
                     logits = self.model(batch.inputs, batch.lengths)
+                if not logits.isfinite().all():
+                    raise self._not_finite()
                 for row, probabilities in zip(batch.index.tolist(), logits.float().softmax(-1).tolist(), strict=True):
                     best = max(range(len(self.labels)), key=probabilities.__getitem__)
                     answers[row] = {
@@ -275,21 +292,3 @@ class Run:
         if sentence := self.unknown(prompt):
             warnings.warn(sentence, stacklevel=2)
         return "".join(pieces)
-
-
-def _refuse_foreign(config: Mapping[str, Any]) -> None:
-    for where, target in _targets(config):
-        if not str(target).startswith("seqlab."):
-            raise InputError(
-                f"This run is built from code outside seqlab ({where} names {target}): "
-                "if you trust the folder, give --trust."
-            )
-
-
-def _targets(node: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in node.items():
-        path = f"{where}.{key}" if where else key
-        if key == "_target_":
-            yield where, value
-        elif isinstance(value, Mapping):
-            yield from _targets(value, path)

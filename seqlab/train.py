@@ -18,7 +18,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from seqlab import __version__, compose, hints, resuming, runs_table
+from seqlab import __version__, compose, hints, resuming, runs_table, trust
 from seqlab.engine.interrupt import ends_command, leaving
 from seqlab.errors import DivergedError, InputError, one_sentence, show_anything
 from seqlab.words import word
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from seqlab.engine.state import Result
 
 
+HOW = "add trust=true to the command line"
+"""How a run that is continued is trusted."""
 _finished: list[Path] = []
 """Folders of the runs that this process has measured, for the table at the end of a sweep."""
 _failed: list[str] = []
@@ -48,16 +50,20 @@ def train(config: Mapping[str, Any]) -> Result:
     from seqlab.engine.lock import RunLock
     from seqlab.models import summarize
 
+    trusted = config["resume"] is None or config.get("trust", False)
+    if config["resume"] is not None:
+        trust.check(config, Path(config["resume"]) / "config.yaml", trusted=trusted, how=resuming.HOW)
+        trust.check_links(Path(config["resume"]), trusted=trusted)
     build.check_config(config)
     with RunLock() as lock:
         resumed = None
         if config["resume"] is not None:
             lock.take(config["resume"])
-            resumed = resuming.load_checkpoint(config)
+            resumed = resuming.load_checkpoint(config, trusted=trusted)
             if resumed is not None and (ended := resuming.ended(config, resumed)) is not None:
                 return ended
         runtime = build.build_runtime(config, resumed)
-        data = build.build_data(config)
+        data = build.build_data(trust.offline(config, trusted=trusted))
         build.check_samples(config, data)
         tokens = () if data.pipeline is None else data.pipeline.tokens
         task = build.build_task(config, data.spec, data.pipeline, getattr(data, "units", None))

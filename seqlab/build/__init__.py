@@ -15,7 +15,7 @@ from seqlab.build.data import (
     told,
     window_options,
 )
-from seqlab.build.model import build_model
+from seqlab.build.model import build_model, check_fits, stored_spec, without_vectors
 from seqlab.build.training import (
     build_optimizer,
     build_runtime,
@@ -47,6 +47,7 @@ __all__ = [
     "build_settings",
     "build_task",
     "check_config",
+    "check_fits",
     "check_same_data",
     "check_samples",
     "floor_errors",
@@ -54,6 +55,8 @@ __all__ = [
     "identity",
     "make_run_dir",
     "remembered",
+    "stored_spec",
     "told",
     "window_options",
+    "without_vectors",
 ]

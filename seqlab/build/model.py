@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from seqlab.build.keys import (
 from seqlab.build.training import build_task
 from seqlab.data.forecast import Windows
 from seqlab.data.synthetic import Part
-from seqlab.engine.runtime import seed_everything
+from seqlab.engine import checkpoint
+from seqlab.engine.runtime import random_state, restore_random_state, seed_everything
 from seqlab.models import (
     AnyModel,
     AttentionDecoder,
@@ -39,6 +41,7 @@ from seqlab.models import (
 )
 from seqlab.nn import ConcatMLP, SegmentRecurrent, TransformerEncoder
 from seqlab.tasks.forecasting import Forecasting
+from seqlab.text.pipeline import load_pipeline
 from seqlab.types import DataSpec, InputError, Pairs, Split, Tokens
 
 HEADS: dict[str, Callable[..., torch.nn.Module]] = {
@@ -102,6 +105,34 @@ def build_model(
         if train is not None:
             ngrams.fit(train)
     return Model(embedding, encoder, head, ngrams, node["tail"], node["vote"])
+
+
+def stored_spec(saved: Mapping[str, Any]) -> DataSpec:
+    """What a checkpoint remembers of its data."""
+    return DataSpec(**{**saved["spec"], "labels": tuple(saved["spec"]["labels"])})
+
+
+def without_vectors(config: Config, weights: Mapping[str, torch.Tensor]) -> Config:
+    """``config`` for a model whose vectors are in its weights already: their file need not be there any more."""
+    embedding = config["model"]["embedding"]
+    if embedding["vectors"] is None:
+        return config
+    embedding = {**embedding, "vectors": None, "dim": weights["embedding.weight"].shape[1]}
+    return {**config, "model": {**config["model"], "embedding": embedding}}
+
+
+def check_fits(saved: Mapping[str, Any], where: str | Path) -> None:
+    """Hold a checkpoint's weights against the model of its config before memory is taken for it.
+
+    Raises:
+        InputError: they differ in names or shapes.
+    """
+    weights, state = saved["model"], random_state()
+    tokens = () if saved["pipeline"] is None else load_pipeline(saved["pipeline"]).tokens
+    config = without_vectors(saved["config"], weights)
+    with checkpoint.no_more_than(weights, config, where), torch.device("meta"):
+        checkpoint.check_shapes(build_model(config, stored_spec(saved), tokens), weights)
+    restore_random_state(state)
 
 
 def _build_forecaster(config: Config, spec: DataSpec) -> Forecaster:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import pickle
 import zipfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_module_registration_hook
 
 from seqlab.durable import sync_folder
+from seqlab.errors import shorten
 from seqlab.types import InputError
 
 FORMAT = "seqlab checkpoint"
@@ -87,16 +89,18 @@ def load(path: str | Path) -> dict[str, Any]:
         with zipfile.ZipFile(path) as archive:  # torch.load believes weights whose checksum is wrong
             if (broken := archive.testzip()) is not None:
                 raise ValueError(f"the checksum of {broken} is wrong")
+            if any(item.compress_type != zipfile.ZIP_STORED for item in archive.infolist()):
+                raise ValueError("it is compressed, and seqlab compresses none")
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{path} holds more than plain data, so seqlab did not write it and will not load it."
         ) from error
-    except (OSError, RuntimeError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged pickle can raise anything
         raise DamagedError(
             f"{path} is damaged ({_first_line(error)}); use the run's other checkpoint or train again."
         ) from error
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
+    if not isinstance(state, dict) or state.get("format") != FORMAT or not isinstance(state.get("version"), int):
         raise InputError(f"{path} was not written by seqlab; name a run folder or a checkpoint of this project.")
     if state["version"] > VERSION:
         raise InputError(
@@ -106,11 +110,11 @@ def load(path: str | Path) -> dict[str, Any]:
     return state
 
 
-def load_weights(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
-    """Copies a checkpoint's ``model`` into ``model``, name by name, shape by shape.
+def check_shapes(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    """Hold a checkpoint's ``model`` against a model, which may stand on the meta device, by names and shapes.
 
     Raises:
-        InputError: they are not the same model; the first difference is named, and the model is unchanged.
+        InputError: they are not the same model; the first difference is named.
     """
     own = model.state_dict()
     weights = {
@@ -120,7 +124,7 @@ def load_weights(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
         if name not in weights or name not in own:
             who = "model" if name in own else "checkpoint"
             raise InputError(
-                f"The checkpoint is of another model: only the {who} has {name!r}; use the run's own config."
+                f"The checkpoint is of another model: only the {who} has '{shorten(name)}'; use the run's own config."
             )
         if own[name].shape != weights[name].shape:
             theirs, ours = tuple(weights[name].shape), tuple(own[name].shape)
@@ -128,6 +132,70 @@ def load_weights(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
                 f"The checkpoint is of another model: {name!r} is {theirs} there and {ours} here; "
                 "use the run's own config."
             )
+
+
+def check_weights(weights: Mapping[str, Any], where: str | Path) -> None:
+    """Hold a checkpoint's ``model`` against what weights are: tensors of finite numbers, each with its own storage.
+
+    Raises:
+        InputError: one is something else, or holds NaN or infinite numbers.
+    """
+    for name, weight in weights.items():
+        shown = f"'model.{shorten(name)}'"
+        if not isinstance(weight, torch.Tensor) or weight.layout != torch.strided or weight.is_quantized:
+            raise InputError(f"{where} is damaged or foreign: field {shown} must be a dense tensor.")
+        if weight.numel() * weight.element_size() > weight.untyped_storage().nbytes():
+            raise InputError(
+                f"{where} is damaged or foreign: field {shown} claims {weight.numel():,} numbers and brings fewer."
+            )
+        if not (weight.is_floating_point() or weight.is_complex()):
+            continue
+        finite = weight.isfinite()
+        if not finite.all():
+            first = ", ".join(map(str, (~finite).nonzero()[0].tolist()))
+            raise InputError(
+                f"{where}: {int((~finite).sum()):,} numbers of weight '{shorten(name)}' are NaN or infinite (the first "
+                f"at [{first}]), so no answer of this model means anything: its training diverged, or the file was "
+                "changed; train again, for example with a lower optim.lr."
+            )
+
+
+@contextmanager
+def no_more_than(weights: Mapping[str, Any], config: Mapping[str, Any], where: str | Path) -> Iterator[None]:
+    """End the building of a model that would have far more parts than the checkpoint has weights.
+
+    Raises:
+        InputError: it would.
+    """
+    most, count = 10 * len(weights) + 1000, 0
+    refused = InputError(
+        f"{where} is damaged or foreign: its config asks for far more layers than it has weights ({len(weights):,})."
+    )
+    for node in (config["model"], config["task"].get("decoder")):
+        for key, value in node.items() if isinstance(node, Mapping) else ():
+            if key.endswith("layers") and isinstance(value, int) and value > most:
+                raise refused
+
+    def registered(*_: Any) -> None:
+        nonlocal count
+        count += 1
+        if count > most:
+            raise refused
+
+    hook = register_module_module_registration_hook(registered)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    """Copies a checkpoint's ``model`` into ``model``, name by name, shape by shape.
+
+    Raises:
+        InputError: they are not the same model; the first difference is named, and the model is unchanged.
+    """
+    check_shapes(model, weights)
     model.load_state_dict(weights)
 
 
@@ -149,7 +217,7 @@ def load_states(parts: Mapping[str, Stateful | None], state: Mapping[str, Any]) 
         try:
             if part is not None:
                 part.load_state_dict(state[name])
-        except (ValueError, KeyError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
             raise InputError(
                 f"Cannot resume: the state of {name!r} does not fit ({_first_line(error)}); "
                 "resume with the run's own settings."

@@ -154,7 +154,7 @@ def test_a_cell_of_ones_own_is_named_by_its_target(table, tmp_path, monkeypatch)
     monkeypatch.syspath_prepend(tmp_path)
     run_dir = tmp_path / "run"
     train(shrunk(table, run_dir, "model.cell={_target_: cells_of_mine.Leaky, keep: 0.9}"))
-    with pytest.raises(InputError, match=r"code outside seqlab \(model\.cell names cells_of_mine\.Leaky\)"):
+    with pytest.raises(InputError, match=r"\(model\.cell\._target_ is cells_of_mine\.Leaky\)"):
         Run(run_dir, device="cpu")
     run = Run(run_dir, device="cpu", trust=True)
     assert run.model.encoder.layers[0].directions[0].cell.keep == 0.9

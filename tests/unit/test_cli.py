@@ -174,7 +174,7 @@ def test_a_folder_that_names_foreign_code_is_not_built(run_dir, tmp_path):
     saved = checkpoint.load(run_dir / "best.pt")
     saved["config"]["model"]["_target_"] = "os.path.join"
     torch.save(saved, tmp_path / "best.pt")
-    with pytest.raises(InputError, match="outside seqlab"):
+    with pytest.raises(InputError, match="beyond seqlab's own choices"):
         Run(tmp_path)
 
 

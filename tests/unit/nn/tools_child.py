@@ -1,4 +1,4 @@
-"""Run by test_plain.py in a process of its own: prints one line of JSON, ``[name, what came of it]``, for each check."""
+"""Run by test_plain.py in a process of its own: prints a line of JSON, ``[name, what came of it]``, for each check."""
 
 import copy
 import io
