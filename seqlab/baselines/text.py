@@ -18,11 +18,10 @@ METHODS = ("majority", "naive_bayes", "nb_svm")
 def floor(
     train: Split, test: Split, num_classes: int, *, cache_dir: Path | None = None, digest: str = ""
 ) -> dict[str, float]:
-    """Test accuracies, between 0 and 1, of ``majority``, ``naive_bayes`` and ``nb_svm``.
+    """Accuracies, between 0 and 1, of ``majority``, ``naive_bayes`` and ``nb_svm`` on ``test``, any part but ``train``.
 
-    They learn from the same training part as the model, without the validation part, and read whole rows however much
-    the model truncates. Their settings are fixed; nothing is tuned on ``test``. The splits may come from another
-    tokenizer than the model's: words are what these methods are good at.
+    They learn from the same training part as the model, and read whole rows however much the model truncates. Their
+    settings are fixed; nothing is tuned on ``test``. The splits may come from another tokenizer than the model's.
 
     With ``cache_dir`` the answer is kept there under ``digest``, which must stand for everything that decides both
     splits (files, tokenizer, vocabulary, split). A damaged file is computed anew, never believed.

@@ -93,8 +93,9 @@ def build_data(config: Config) -> Data:
         )
     for sentence in said.cut(config["data"], data):
         log.info(sentence)
-    if sentence := said.unknown(data):
-        log.warning(sentence)
+    for sentence in (said.unknown(data), said.unspaced(config["task"], data)):
+        if sentence:
+            log.warning(sentence)
     return data
 
 
@@ -170,7 +171,8 @@ def build_floor(config: Config, data: LabelledText | ArrayData | Corpus | Parall
     """The honest baselines of the same data, from the same training part; in closed form for a generated task.
     Those of series are ``floor_errors``, which tell more than one number.
 
-    Those of labelled texts always read words: characters or subwords would handicap methods that count.
+    Those of labelled texts read characters where the model does, and words otherwise: subwords would handicap methods
+    that count, and so would characters where words are written apart.
     """
     if isinstance(data, ArrayData):
         return _peak_floor(config, data, split) if data.spec.task == "detection" else data.floor
@@ -183,16 +185,19 @@ def build_floor(config: Config, data: LabelledText | ArrayData | Corpus | Parall
         )  # fmt: skip
     if isinstance(data, ParallelText):
         name = config["task"]["decides"].replace("loss", "bleu_lower")
+        tokens = config["task"].get("bleu_tokenize", "13a")  # runs of earlier versions do not say
         return translation_floor(
-            data.train_texts, getattr(data, split).texts, partial(score, name),
-            name=name, cache_dir=cache_dir() / "floors", digest=f"{split}-{data.digest}",
+            data.train_texts, getattr(data, split).texts, partial(score, name, tokenize=tokens),
+            name=name if tokens == "13a" else f"{name}-{tokens}",
+            cache_dir=cache_dir() / "floors", digest=f"{split}-{data.digest}",
         )  # fmt: skip
     words = WordPipeline()
-    if words.config() != data.pipeline.config():
+    if data.pipeline.config().get("tokenizer") != "char" and words.config() != data.pipeline.config():
         data = _read(config, words)
     return text_floor(
-        data.train, data.test, data.spec.num_outputs, cache_dir=cache_dir() / "floors", digest=data.digest
-    )
+        data.train, getattr(data, split), data.spec.num_outputs,
+        cache_dir=cache_dir() / "floors", digest=f"{split}-{data.digest}",
+    )  # fmt: skip
 
 
 def _peak_floor(config: Config, data: ArrayData, split: str) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What is said of texts once they are read: how many are cut, and how much is unknown."""
+"""What is said of texts once they are read: how many are cut, how much is unknown, and whether words are set apart."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from seqlab.build.keys import Config
 from seqlab.data.corpus import Corpus
 from seqlab.data.labelled import LabelledText
 from seqlab.data.parallel import ParallelText
-from seqlab.data.unknown import much_unknown
+from seqlab.data.unknown import much_unknown, much_unspaced
 from seqlab.types import Split
 
 
@@ -27,6 +27,19 @@ def unknown(data: Any) -> str:
         parts = {"validation": data.val.ids} | ({} if data.test is None else {"test": data.test.ids})
         return much_unknown(data.name, parts, data.pipeline)
     return ""
+
+
+def unspaced(task: Config, data: Any) -> str:
+    """A sentence where BLEU takes every target for one word; empty where it does not, or BLEU decides nothing."""
+    if not isinstance(data, ParallelText) or task.get("bleu_tokenize", "13a") not in ("13a", "intl"):
+        return ""
+    targets = data.val.texts[1]
+    if task["decides"] not in ("bleu", "bleu_lower", "loss") or not much_unspaced(targets):
+        return ""
+    return (
+        f"{data.name}: the targets hold no spaces, so BLEU takes a sentence for one word: set task.bleu_tokenize=zh, "
+        "ja-mecab or char"
+    )
 
 
 def cut(node: Config, data: Any) -> Iterator[str]:

@@ -42,6 +42,14 @@ def much_unknown_texts(texts: Sequence[str], pipeline: TextPipeline) -> str:
     return f"{share} of the tokens of {whose} are unknown to the model{more}{_advice(pipeline, ': train with ')}"
 
 
+def much_unspaced(texts: Sequence[str]) -> bool:
+    """Whether nearly all texts are written without a space, and most of those in letters of such a script."""
+    written = [text.strip() for text in texts if text.strip()]
+    spaced = sum(len(text.split()) > 1 for text in written)
+    scripts = sum(_NO_SPACES.search(text) is not None for text in written)
+    return bool(written) and spaced < 0.1 * len(written) and scripts > 0.5 * len(written)
+
+
 def _advice(pipeline: TextPipeline, lead: str = ": try ") -> str:
     if not isinstance(pipeline, WordPipeline) or pipeline.tokenizer == "char":
         return ""

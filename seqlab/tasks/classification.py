@@ -24,7 +24,7 @@ class Classification:
 
     monitor = "accuracy"
     maximize = True
-    headline: tuple[str, ...] = ("accuracy",)
+    headline: tuple[str, ...] = ("macro_f1", "accuracy")
 
     def __init__(self, num_outputs: int, labels: Sequence[str], label_smoothing: float = 0.0) -> None:
         if num_outputs < 2:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqlab.tasks.translation_scores import TranslationScores
+from seqlab.tasks.translation_scores import Tokenize, TranslationScores, check_tokenize
 from seqlab.types import Batch, InputError, Loss, mask
 
 Write = Callable[[nn.Module, Tensor, Tensor], Sequence[Sequence[int]]]
@@ -39,9 +39,10 @@ class Translation:
         forcing_end: the same at the end of the training.
         forcing_schedule: how it goes from one to the other (there, section 2.4).
         decides: which metric is monitored.
+        bleu_tokenize: how BLEU splits sentences into words, see sacreBLEU.
 
     Raises:
-        InputError: an option out of range.
+        InputError: an option out of range; MeCab is not installed.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Translation:
         forcing_end: float = 1.0,
         forcing_schedule: ForcingSchedule = "constant",
         decides: Decides = "bleu",
+        bleu_tokenize: Tokenize = "13a",
     ) -> None:
         if not 0.0 <= label_smoothing < 1.0:
             raise InputError(f"label_smoothing is {label_smoothing}; give a share from 0 up to, but not, 1.")
@@ -66,6 +68,8 @@ class Translation:
                 f"task.forcing_end={forcing_end} is never reached with task.forcing_schedule=constant: take linear, "
                 "exponential or inverse_sigmoid."
             )
+        check_tokenize(bleu_tokenize)
+        self.bleu_tokenize = bleu_tokenize
         self.num_outputs, self.pad_id, self.label_smoothing = num_outputs, pad_id, label_smoothing
         self.decode, self.write = decode, write
         self.forcing, self.forcing_end, self.forcing_schedule = forcing, forcing_end, forcing_schedule
@@ -117,7 +121,7 @@ class TranslationMeter:
     """
 
     def __init__(self, task: Translation) -> None:
-        self.task, self.scores = task, TranslationScores()
+        self.task, self.scores = task, TranslationScores(task.bleu_tokenize)
         self.index: list[int] = []
         self._nats: list[Tensor] = []
         self._right: list[Tensor] = []

@@ -9,7 +9,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from importlib.util import find_spec
+from typing import Any, Literal, NamedTuple
+
+from seqlab.errors import InputError
+
+Tokenize = Literal["13a", "zh", "ja-mecab", "char", "intl"]
+"""sacreBLEU's names for how BLEU splits sentences into words."""
 
 LENGTHS = (5, 10, 15, 20, 25, 30, 40, 50, 75, 100)
 """The longest source sentence of each bucket, in tokens; a last bucket holds those that are longer. Always the same, so
@@ -37,6 +43,9 @@ class LengthScores(NamedTuple):
 class TranslationScores:
     """Adds up one pass over sentences, and scores them together: none of these scores is a mean over sentences.
 
+    Args:
+        tokenize: how BLEU splits sentences into words.
+
     Attributes:
         sources: what was to be translated, in the order of ``add``.
         said: what was written.
@@ -44,7 +53,8 @@ class TranslationScores:
         lengths: tokens of each source.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tokenize: Tokenize = "13a") -> None:
+        self.tokenize = tokenize
         self.sources: list[str] = []
         self.said: list[str] = []
         self.references: list[str] = []
@@ -63,11 +73,12 @@ class TranslationScores:
     def compute(self) -> dict[str, float]:
         """The scores of all sentences: there must be at least one.
 
-        ``bleu``: sacreBLEU's own default, cased, tokens by its ``13a``. ``bleu_lower``: the same of lower-cased text,
+        ``bleu``: sacreBLEU's, cased; with ``13a`` its own default. ``bleu_lower``: the same of lower-cased text,
         which is BLEU on lower-cased tokens as papers have it. ``chrf``: chrF2. All from 0 to 100. ``exact``: the share
         of sentences that are the reference letter by letter, from 0 to 1.
         """
-        return {name: score(name, self.said, self.references) for name in ("bleu", "bleu_lower", "chrf", "exact")}
+        names = ("bleu", "bleu_lower", "chrf", "exact")
+        return {name: score(name, self.said, self.references, self.tokenize) for name in names}
 
     @property
     def by_length(self) -> list[LengthScores]:
@@ -79,27 +90,39 @@ class TranslationScores:
         for bucket in sorted(rows):
             said = [self.said[row] for row in rows[bucket]]
             references = [self.references[row] for row in rows[bucket]]
-            scores = (score(name, said, references) for name in ("bleu_lower", "chrf", "exact"))
+            scores = (score(name, said, references, self.tokenize) for name in ("bleu_lower", "chrf", "exact"))
             result.append(LengthScores(_name(bucket), len(said), *scores))
         return result
 
     @property
     def signatures(self) -> dict[str, str]:
         """What sacreBLEU says about each of its scores, by name: case, tokens, smoothing, version."""
-        return {name: str(metric.get_signature()) for name, metric in _metrics().items()}
+        return {name: str(metric.get_signature()) for name, metric in _metrics(self.tokenize).items()}
 
 
-def score(name: str, said: Sequence[str], references: Sequence[str]) -> float:
+def score(name: str, said: Sequence[str], references: Sequence[str], tokenize: Tokenize = "13a") -> float:
     """One of the scores of ``TranslationScores.compute``, by name, of at least one sentence."""
     assert said
     assert len(said) == len(references)
     if name == "exact":
         return sum(map(str.__eq__, said, references)) / len(said)
-    return float(_metrics()[name].corpus_score(said, [references]).score)
+    return float(_metrics(tokenize)[name].corpus_score(said, [references]).score)
+
+
+def check_tokenize(tokenize: Tokenize) -> None:
+    """Refuse a way to split sentences that needs packages which are not installed.
+
+    Raises:
+        InputError: ``ja-mecab`` without MeCab.
+    """
+    if tokenize == "ja-mecab" and (find_spec("MeCab") is None or find_spec("ipadic") is None):
+        raise InputError(
+            "task.bleu_tokenize=ja-mecab needs MeCab: pip install 'sacrebleu[ja]', or set task.bleu_tokenize=char."
+        )
 
 
 @cache
-def _metrics() -> dict[str, Any]:
+def _metrics(tokenize: Tokenize) -> dict[str, Any]:
     """sacreBLEU's metrics by our names. They keep no sentences, but BLEU what they were split into: 2^16 of them.
 
     That is why there is one of each for all passes: references come again at every validation. ``force`` silences
@@ -108,8 +131,8 @@ def _metrics() -> dict[str, Any]:
     from sacrebleu.metrics import BLEU, CHRF  # slow to import
 
     metrics = {
-        "bleu": BLEU(tokenize="13a", force=True),
-        "bleu_lower": BLEU(tokenize="13a", lowercase=True, force=True),
+        "bleu": BLEU(tokenize=tokenize, force=True),
+        "bleu_lower": BLEU(tokenize=tokenize, lowercase=True, force=True),
         "chrf": CHRF(),
     }
     for metric in metrics.values():  # a signature tells the number of references, known from the first score on

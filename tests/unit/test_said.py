@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from seqlab.build import build_data, check_config
+from seqlab.build import build_data, build_floor, check_config
 from seqlab.build.said import cut
 from seqlab.compose import composed
 from seqlab.errors import InputError
@@ -104,3 +105,47 @@ def test_options_of_reading_are_checked(config, word, says):
     made = config(LONG, word)
     with pytest.raises(InputError, match=says):
         check_config(made) or build_data(made)
+
+
+def test_the_floor_is_of_the_part_that_is_asked_for(config, tmp_path):
+    """The labels of the test file are turned round, and a cache of one part is not taken for the other."""
+    made = config([(f"{'good' if row % 2 else 'bad'} film {row}", "yes" if row % 2 else "no") for row in range(80)])
+    turned = [(f"{'good' if row % 2 else 'bad'} film {row}", "no" if row % 2 else "yes") for row in range(80, 120)]
+    (tmp_path / "b.csv").write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in turned))
+    made["data"]["test_path"] = "b.csv"
+    data = build_data(made)
+    for split, expected in (("val", 1.0), ("test", 0.0), ("val", 1.0)):
+        floor = build_floor(made, data, split)
+        assert (floor["naive_bayes"], floor["nb_svm"]) == (expected, expected), split
+
+
+def test_the_floor_reads_characters_where_the_model_does(config):
+    """The last letter decides, in words that are all different."""
+    rng = np.random.default_rng(0)
+    rows = [
+        ("".join(rng.choice(list("cdefghij"), 6)) + "ab"[row % 2], "no" if row % 2 else "yes") for row in range(200)
+    ]
+    floors = {}
+    for words in ((), ("data/tokenizer=char",)):
+        made = config(rows, *words)
+        floors[words] = build_floor(made, build_data(made), "val")["nb_svm"]
+    assert floors[()] < 0.8
+    assert floors["data/tokenizer=char",] == 1.0
+
+
+def test_targets_without_spaces_are_said_where_bleu_reads_words(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("SEQLAB_CACHE", str(tmp_path / "cache"))
+    rows = [f"word {row}\t我有{row}本书" for row in range(60)]
+    (tmp_path / "a.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+    def said(*words):
+        caplog.clear()
+        names = ["data=pairs", "model=seq2seq", f"data.path={tmp_path}/a.tsv", "data/tokenizer=char"]
+        build_data(composed(*names, "data.shared=false", *words))
+        return "the targets hold no spaces" in caplog.text
+
+    assert said()
+    assert "set task.bleu_tokenize=zh, ja-mecab or char" in caplog.text
+    assert not said("task.bleu_tokenize=zh")
+    assert not said("data.decides=chrf")
+    assert not said("data.source_column=2", "data.target_column=1")

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqlab.tasks.translation_scores import LENGTHS, TranslationScores, score
+from seqlab.errors import InputError
+from seqlab.tasks.translation_scores import LENGTHS, TranslationScores, check_tokenize, score
 
 WORDS = ("A", "a", "man", "dog", "runs", "across", "the", "Street", ".", ",", "über", "собака", "3.5", "it's")
 sentences = st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join)
@@ -102,3 +103,22 @@ def test_a_corpus_written_as_tokens_is_scored_without_advice(caplog):
     said = [f"{random.Random(i).choice(WORDS)} runs ." for i in range(150)]
     filled([(line, line, 3) for line in said]).compute()
     assert not caplog.records
+
+
+@pytest.mark.parametrize("tokenize", ["13a", "zh", "char", "intl"])
+def test_bleu_splits_sentences_as_it_is_asked_to_and_its_signature_says_how(tokenize):
+    from sacrebleu.metrics import BLEU
+
+    said, right = ["我有两本书。", "他今天来了,不好."], ["我有三本新书。", "他今天没来,不好."]
+    scores = TranslationScores(tokenize)
+    scores.add(["a", "b"], said, right, [1, 1])
+    expected = BLEU(tokenize=tokenize, force=True).corpus_score(said, [right]).score
+    assert scores.compute()["bleu"] == pytest.approx(expected)
+    assert f"|tok:{tokenize}|" in scores.signatures["bleu"]
+
+
+def test_a_tokenizer_that_is_not_installed_is_one_sentence(monkeypatch):
+    monkeypatch.setattr("seqlab.tasks.translation_scores.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"ja-mecab needs MeCab: pip install 'sacrebleu\[ja\]'"):
+        check_tokenize("ja-mecab")
+    check_tokenize("zh")
