@@ -113,8 +113,9 @@ class Run:
             raise InputError(f"data={self.config['data']['name']} has no part '{split}': measure on {self.last_split}.")
         loader = build.build_loader(self.config, part, self.spec.pad_id, shuffle=False)
         found = evaluate(self.model, loader, self.task, device=self.runtime.device, autocast=self.runtime.autocast())
+        decisive = [found.metrics[name] for name in ("loss", self.task.monitor) if name in found.metrics]
         nothing = self.spec.task == "forecasting" and all(map(math.isnan, found.metrics.values()))  # only gaps
-        if not nothing and not math.isfinite(found.metrics["loss"]):
+        if not nothing and not all(map(math.isfinite, decisive)):
             raise self._not_finite()
         return found.metrics
 

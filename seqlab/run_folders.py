@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from seqlab import stored
 from seqlab.errors import InputError, shorten
 from seqlab.words import word
 
@@ -109,29 +110,16 @@ def read_row(path: Path) -> Row:
         time = file.stat().st_mtime
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{file} is damaged ({shorten(error)}) and left out.") from error
-    if (missing := _not_a_summary(summary)) is not None:
-        raise InputError(f"{file} is not the summary of a run ({missing}) and left out.")
     try:
-        config = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        stored.summary(summary, file)
+    except InputError as error:
+        raise InputError(f"{str(error).rstrip('.')}; it is left out.") from error
+    try:
+        config = yaml.safe_load(stored.text_of(path / "config.yaml"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):  # an InputError is a ValueError
         config = None
     names = {f"{part}.name": summary[part] for part in ("data", "model") if part in summary}
     return Row(path, summary, names | (dict(_leaves(config)) if isinstance(config, dict) else {}), time)
-
-
-def _not_a_summary(summary: Any) -> str | None:
-    """What is wrong with it, or None."""
-    if not isinstance(summary, dict):
-        return "it is no JSON object"
-    if not isinstance(summary.get("monitor"), str):
-        return "it names no monitored metric"
-    for name in ("val", "test", "floor"):
-        if not isinstance(summary.get(name) or {}, dict):
-            return f"'{name}' is no object"
-    for name in ("seconds", "params"):
-        if not isinstance(summary.get(name), int | float):
-            return f"'{name}' is no number"
-    return None
 
 
 def _is_run(path: Path) -> bool:

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from seqlab.paths import is_mine, own_folder, private
+
 log = logging.getLogger(__name__)
 
 
@@ -36,9 +38,11 @@ def kept(
 
 
 def _read(path: Path, digest: str, version: int, methods: Sequence[str], at_most: float) -> dict[str, float] | None:
-    if not path.exists():
-        return None
     try:
+        if not path.exists():
+            return None
+        if not (is_mine(path.parent) and is_mine(path)):
+            raise PermissionError("it belongs to another user, or others may write to it")
         content = json.loads(path.read_text(encoding="utf-8"))
         if (content["format"], content["digest"]) != (version, digest):
             return None
@@ -54,8 +58,8 @@ def _read(path: Path, digest: str, version: int, methods: Sequence[str], at_most
 def _write(path: Path, content: dict[str, object]) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8") as file:
+        own_folder(path.parent)
+        with open(temporary, "w", encoding="utf-8", opener=private) as file:
             json.dump(content, file, indent=2)
             file.flush()
             os.fsync(file.fileno())

@@ -28,6 +28,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 import seqlab
+from seqlab.paths import is_mine, own_folder, private
 
 log = logging.getLogger(__name__)
 
@@ -67,8 +68,11 @@ def load(cache_dir: str | Path, name: str, key: str) -> Contents | None:
     """The contents stored under ``key``, memory-mapped and checked; None when absent, stale or damaged."""
     folder = _folder(cache_dir, name, key)
     try:
-        return _read(folder, key) if folder.is_dir() else None
-    except (OSError, ValueError) as error:
+        if not folder.is_dir():
+            return None
+        _check_mine(folder)
+        return _read(folder, key)
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         log.warning("the token cache %s cannot be trusted (%s): building it again", folder, error)
         return None
 
@@ -104,7 +108,7 @@ class Draft:
         self._sums: dict[str, tuple[int, int]] = {}
 
     def __enter__(self) -> Draft:
-        self._unfinished.mkdir(parents=True)
+        own_folder(self._unfinished)
         return self
 
     def __exit__(
@@ -118,7 +122,7 @@ class Draft:
         """Put ``values`` at the end of the array ``name``; all pieces of one are of one type."""
         values = np.ascontiguousarray(values)
         if name not in self._files:
-            self._files[name] = open(self._unfinished / f"{name}.npy", "wb")  # noqa: SIM115
+            self._files[name] = open(self._unfinished / f"{name}.npy", "wb", opener=private)  # noqa: SIM115
             self._files[name].write(bytes(_HEADER))
             self._dtypes[name] = values.dtype
         assert values.dtype == self._dtypes[name], f"{name} was {self._dtypes[name]}, then {values.dtype}"
@@ -136,7 +140,7 @@ class Draft:
             file.close()
         description = _description(self._sums, facts)
         dtypes = {name: dtype.str for name, dtype in self._dtypes.items()}
-        with open(self._unfinished / "meta.json", "w", encoding="utf-8") as handle:
+        with open(self._unfinished / "meta.json", "w", encoding="utf-8", opener=private) as handle:
             json.dump({"key": self._key, "digest": _sha256(description), "dtypes": dtypes, **description}, handle)
             handle.flush()
             # The meta alone is synced: its checksums tell when an array was lost by a power cut.
@@ -174,6 +178,17 @@ def _put(unfinished: Path, folder: Path) -> None:
         os.replace(folder, aside)
         os.replace(unfinished, folder)
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _check_mine(folder: Path) -> None:
+    """Believe only what this user wrote: another user's checksums prove nothing.
+
+    Raises:
+        PermissionError: it is another user's, or others may write to it, or a link.
+    """
+    for path in (folder, *folder.iterdir()):
+        if not is_mine(path):
+            raise PermissionError(f"{path.name} belongs to another user, or others may write to it")
 
 
 def _read(folder: Path, key: str) -> Contents:

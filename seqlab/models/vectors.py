@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from seqlab.errors import shorten
 from seqlab.types import InputError
 
 
@@ -48,7 +49,12 @@ def read_vectors(path: str | Path, tokens: Sequence[str]) -> tuple[np.ndarray, n
         try:
             matrix[row] = fields[extra + 1 :]
         except ValueError as error:
-            raise InputError(f"{path}, line {number}: {error}; repair or remove that line") from None
+            raise InputError(f"{path}, line {number}: {shorten(error)}; repair or remove that line") from None
+        if not np.isfinite(matrix[row]).all():
+            raise InputError(
+                f"{path}, line {number}: the vector of '{shorten(' '.join(fields[: extra + 1]), 40)}' holds NaN, an "
+                "infinite number or one too large for a float (32 bits); repair or remove that line"
+            )
         found[row] = True
     if not found.any():
         raise InputError(

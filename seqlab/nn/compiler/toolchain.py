@@ -15,7 +15,6 @@ import os
 import platform
 import shlex
 import shutil
-import stat
 import subprocess
 import sys
 import tempfile
@@ -24,7 +23,7 @@ from pathlib import Path
 
 import torch
 
-from seqlab.paths import cache_dir
+from seqlab.paths import cache_dir, is_mine, own_folder
 
 log = logging.getLogger(__name__)
 
@@ -200,11 +199,7 @@ def _folder() -> Path:
 
 def _publish(content: bytes, name: str) -> Path:
     """Put a library into the cache in one step; OSError if there is no place that is safe to load from."""
-    folder = _folder()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if not _mine(folder):
-        raise PermissionError("it belongs to another user or others may write to it")
+    folder = own_folder(_folder())
     path = folder / f"{name}-{_digest(content)}.so"
     descriptor, temporary = tempfile.mkstemp(dir=folder)
     try:
@@ -223,10 +218,10 @@ def _from_cache(name: str) -> ctypes.CDLL | None:
     """The first sound library of this name; those that are not are removed."""
     folder = _folder()
     try:
-        if not folder.is_dir() or not _mine(folder):
+        if not folder.is_dir() or not is_mine(folder):
             return None
         for path in sorted(folder.glob(f"{name}-*.so")):
-            if _mine(path) and path.stem.endswith(f"-{_digest(path.read_bytes())}"):
+            if is_mine(path) and path.stem.endswith(f"-{_digest(path.read_bytes())}"):
                 return _load(path)
             log.warning("%s is damaged or not this user's: building it again", path)
             path.unlink()
@@ -237,10 +232,3 @@ def _from_cache(name: str) -> ctypes.CDLL | None:
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:32]
-
-
-def _mine(path: Path) -> bool:
-    """Whether a file or folder is this user's and nobody else may write to it; links are not followed."""
-    found = path.lstat()
-    sort = stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)
-    return sort and found.st_uid == os.getuid() and not found.st_mode & 0o022
