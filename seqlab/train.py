@@ -124,7 +124,8 @@ def _fit_and_report(
             run_dir=run_dir, extra=build.identity(config, data, runtime),
         )  # fmt: skip
         if resumed is not None:
-            trainer.load_state_dict(resumed)
+            with stored.reading(run_dir / "last.pt"):
+                trainer.load_state_dict(resumed)
         try:
             result = trainer.fit()
         except NonFiniteError as error:

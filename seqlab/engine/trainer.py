@@ -28,6 +28,7 @@ from seqlab.engine.runtime import Runtime, random_state, restore_random_state
 from seqlab.engine.schedule import Plateau, Schedule
 from seqlab.engine.settings import Settings
 from seqlab.engine.state import Result, State
+from seqlab.errors import shorten
 from seqlab.types import Batch, InputError, Loader, Task
 
 log = logging.getLogger(__name__)
@@ -294,6 +295,10 @@ class Trainer:
         if "carry" in state:  # older checkpoints have none
             self.carry.load_state_dict(state["carry"])
             self.carry.to(self.runtime.device)
+        try:
+            restore_random_state(state["random"])  # tried here to refuse a damaged one; fit puts it back again
+        except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
+            raise InputError(f"Cannot resume: the random state does not fit ({shorten(error, 200)}).") from error
         self._random = state["random"]
         if state["threads"] != torch.get_num_threads():
             change = f"{state['threads']} threads before, {torch.get_num_threads()} now"

@@ -90,10 +90,16 @@ def test_what_there_is_not_is_not_sorted_by(tmp_path):
     [
         ("{", "is damaged ("),
         ("[" * 100_000, "is damaged ("),
-        ("[1]", "is not the summary of a run (it is no JSON object)"),
-        ('{"name": "other"}', "is not the summary of a run (it names no monitored metric)"),
-        ('{"monitor": "f1", "val": 3}', "is not the summary of a run ('val' is no object)"),
-        ('{"monitor": "f1", "val": {}, "seconds": "x"}', "is not the summary of a run ('seconds' is no number)"),
+        ("[1]", "is damaged or foreign: its content must be a mapping of names to values, not a list"),
+        ('{"name": "other"}', "is damaged or foreign: field 'monitor' is missing"),
+        (
+            '{"monitor": "f1", "val": 3, "seconds": 1, "params": 1}',
+            "is damaged or foreign: field 'val' must be a mapping",
+        ),
+        (
+            '{"monitor": "f1", "val": {}, "seconds": "x"}',
+            "is damaged or foreign: field 'seconds' must be a number, not 'x'",
+        ),
     ],
     ids=range(6),
 )
@@ -105,7 +111,7 @@ def test_a_damaged_or_foreign_summary_is_one_warning_and_the_others_are_listed(t
     assert len(rows_of(answer.stdout)) == 2
     (line,) = answer.stderr.splitlines()
     assert line.startswith(f"warning: {tmp_path / 'z' / 'summary.json'} {why}")
-    assert line.endswith("and left out.")
+    assert line.endswith("left out.")
     assert len(line) < 400
 
 

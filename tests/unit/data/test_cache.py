@@ -162,3 +162,23 @@ def test_an_unfinished_draft_leaves_nothing(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         begin()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_cache_is_for_this_user_alone_and_believed_only_then(tmp_path, caplog):
+    cache.store(tmp_path, "name", "k" * 64, make_contents())
+    (folder,) = tmp_path.iterdir()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    for path in (folder, folder / "meta.json"):
+        kept = path.stat().st_mode
+        path.chmod(kept | 0o022)
+        assert cache.load(tmp_path, "name", "k" * 64) is None
+        assert f"{path.name} belongs to another user, or others may write to it" in caplog.text
+        path.chmod(kept)
+        caplog.clear()
+    assert same(cache.load(tmp_path, "name", "k" * 64), make_contents())
+    moved = tmp_path / "moved"
+    folder.rename(moved)
+    folder.symlink_to(moved)
+    assert cache.load(tmp_path, "name", "k" * 64) is None
+    assert "belongs to another user" in caplog.text
