@@ -47,7 +47,8 @@ def read_vectors(path: str | Path, tokens: Sequence[str]) -> tuple[np.ndarray, n
         if row is None or found[row]:
             continue
         try:
-            matrix[row] = fields[extra + 1 :]
+            with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
+                matrix[row] = fields[extra + 1 :]
         except ValueError as error:
             raise InputError(f"{path}, line {number}: {shorten(error)}; repair or remove that line") from None
         if not np.isfinite(matrix[row]).all():
