@@ -56,7 +56,9 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
-        self._cell = None
+        if self._cell is not None:
+            self._cell.update({"text/plain": ""}, raw=True)
+            self._cell = None
 
     def show(self, share: float, epoch: int, step: int, loss: float, tokens_per_second: float, seconds: float) -> None:
         """Draws the state of things.

@@ -115,6 +115,7 @@ def test_a_notebook_shows_one_bar_that_moves(monkeypatch, capsys) -> None:
     assert shown == [
         "░░░░░░░░░░░░░░░░░░░░   0 %  epoch 1  step 0  loss 1.5000  0 tokens/s  ? left",
         "██████████░░░░░░░░░░  50 %  epoch 1  step 10  loss 1.2500  2,000 tokens/s  1:00 left",
+        "",
     ]
     assert capsys.readouterr().err == "epoch 1  [best]\n"
 
