@@ -21,7 +21,9 @@ from seqlab.paths import CONFIGS as CONFIGS
 from seqlab.schema import did_you_mean
 
 GROUPS = ("data", "data/tokenizer", "task", "model", "optim", "schedule", "trainer", "experiment", "sweep")
-CONTINUABLE = ("resume", "trust", "test", "floor", "trainer.max_", "trainer.patience", "trainer.keep", "runtime.")
+CONTINUABLE = (
+    "resume", "overwrite", "trust", "test", "floor", "trainer.max_", "trainer.patience", "trainer.keep", "runtime.",
+)  # fmt: skip
 """What may differ when a run is continued; anything else would make it another run."""
 TOKENIZING = {
     "data.lowercase": "char, whitespace and bpe (basic_english always folds capitals)",
@@ -121,9 +123,9 @@ def plain(config: DictConfig) -> dict[str, Any]:
         return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
     except MissingMandatoryValue as error:
         key = error.full_key
-        raise InputError(f"{key} has no value: give it on the command line, {key}=VALUE.") from error
+        raise InputError(f"{key} has no value: give it on the command line, {key}=VALUE.") from None
     except OmegaConfBaseException as error:
-        raise InputError(f"The configuration does not resolve: {str(error).splitlines()[0]}.") from error
+        raise InputError(f"The configuration does not resolve: {str(error).splitlines()[0]}.") from None
 
 
 def save(config: Mapping[str, Any], path: Path) -> None:

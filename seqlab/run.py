@@ -75,6 +75,10 @@ class Run:
             self.runtime = build.remembered(saved, device, self.config["trainer"]["precision"])
         self.model.to(self.runtime.device).eval()
 
+    def __repr__(self) -> str:
+        data, model = self.config["data"]["name"], self.config["model"]["name"]
+        return f"Run({str(self.path)!r}: {self.spec.task}, model={model}, data={data}, on {self.runtime.device})"
+
     @cached_property
     def task(self) -> Task:
         """Loss and metrics; those of forecasts hold them against the run's own dataset."""
@@ -177,8 +181,11 @@ class Run:
         node = {**self.config["data"], "path": str(path)}
         return build.build_forecast({**self.config, "data": node}, self._scaling)
 
-    def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+    def predict(self, texts: str | Sequence[str]) -> list[dict[str, Any]]:
         """For each text: ``text``, ``label`` and ``probabilities`` by label; a text's answer depends on it alone.
+
+        Args:
+            texts: several texts, or one, which gives a list of one answer.
 
         Raises:
             InputError: the run was not trained to label texts.
@@ -188,6 +195,7 @@ class Run:
             raise InputError(
                 f"{self.path} was trained on data={self.config['data']['name']}, which has no texts to label{hint}."
             )
+        texts = [texts] if isinstance(texts, str) else list(texts)
         tokens = self.pipeline.encode(texts)
         split = Split(tokens, np.zeros(len(tokens), dtype=np.int64))
         answers: list[dict[str, Any]] = [{} for _ in texts]

@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 
 from seqlab import __version__, compose, hints, resuming, runs_table, trust
 from seqlab.engine.interrupt import ends_command, leaving
-from seqlab.errors import DivergedError, InputError, one_sentence, show_anything
+from seqlab.errors import DivergedError, InputError, one_sentence, shorten, show_anything
 from seqlab.words import word
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def train(config: Mapping[str, Any]) -> Result:
         DivergedError: the training diverged; what could be measured is in the run folder.
         InputError: something of the config or the data is wrong.
     """
+    _check_alone()
     if config["resume"] is None:
         hints.check_files(config)  # before torch is imported
     from seqlab import build
@@ -61,7 +62,7 @@ def train(config: Mapping[str, Any]) -> Result:
             lock.take(config["resume"])
             resumed = resuming.load_checkpoint(config, trusted=trusted)
             if resumed is not None and (ended := resuming.ended(config, resumed)) is not None:
-                return ended
+                return replace(ended, run_dir=Path(config["resume"]), opens=_open)
         runtime = build.build_runtime(config, resumed)
         data = build.build_data(trust.offline(config, trusted=trusted))
         build.check_samples(config, data)
@@ -88,9 +89,26 @@ def train(config: Mapping[str, Any]) -> Result:
             parts = (model, task, optimizer, schedule, train, val, build.build_settings(config))
             result = _fit_and_report(config, data, parts, runtime, run_dir, resumed)
         print(run_dir, flush=True)
+        result = replace(result, run_dir=run_dir, opens=_open)
     if result.diverged and not result.interrupted:
         raise DivergedError(result.diverged)
     return result
+
+
+def _open(run_dir: Path) -> Any:
+    from seqlab.run import Run
+
+    return Run(run_dir, trust=True)  # what has just been trained here is the caller's own
+
+
+def _check_alone() -> None:
+    """Refuse to be one of several processes: each would train the same run."""
+    count = os.environ.get("WORLD_SIZE", "1")
+    if count not in ("", "0", "1"):
+        raise InputError(
+            f"WORLD_SIZE={shorten(count)}: torchrun or a like of it started several processes, and seqlab trains in "
+            "one: start it without torchrun, or with --nproc-per-node=1."
+        )
 
 
 def _fit_and_report(

@@ -252,7 +252,7 @@ class Units(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Encoded:
     """What an encoder answers.
 
@@ -269,6 +269,11 @@ class Encoded:
     final: Tensor
     lengths: Tensor
     state: States = ()
+
+    def __repr__(self) -> str:
+        state = f"{len(self.state)} x {[tuple(part.shape) for part in self.state[0]]}" if self.state else "none"
+        outputs, final, lengths = tuple(self.outputs.shape), tuple(self.final.shape), tuple(self.lengths.shape)
+        return f"Encoded(outputs={outputs}, final={final}, lengths={lengths}, state={state})"
 
 
 class Encoder(Protocol):

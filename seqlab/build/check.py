@@ -69,9 +69,9 @@ def check_config(config: Config) -> None:
     data, model = config["data"], config["model"]
     if not schema.accepts(config["seed"], int) or config["seed"] < 0:
         raise InputError(f"seed must be a whole number from 0 up, not {config['seed']!r}.")
-    for key in ("test", "floor"):
-        if not schema.accepts(config[key], bool):
-            raise InputError(f"{key} must be true or false, not {config[key]!r}.")
+    for key in ("test", "floor", "overwrite"):
+        if not schema.accepts(value := config.get(key, False), bool):  # older configs have no overwrite
+            raise InputError(f"{key} must be true or false, not {value!r}.")
     task = config["task"]["name"]
     kinds = {"language_modeling": is_corpus(data), "forecasting": is_series(data), "translation": is_pairs(data)}
     if any(suits != (task == name) for name, suits in kinds.items()):

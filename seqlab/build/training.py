@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -29,11 +31,14 @@ from seqlab.engine.lock import check_free
 from seqlab.engine.runtime import Runtime, make_runtime, resolve_device, tune_allocator, tune_products
 from seqlab.engine.settings import Settings
 from seqlab.engine.tracker import Tracker
+from seqlab.errors import shorten
 from seqlab.samples import Samples, SampleTranslations
 from seqlab.search import Search, search
 from seqlab.text.pairs import PairPipeline
 from seqlab.text.pipeline import TextPipeline
 from seqlab.types import DataSpec, InputError, Task, Units
+
+logger = logging.getLogger(__name__)
 
 
 def build_task(
@@ -165,9 +170,32 @@ def check_run_dir(config: Config) -> None:
     """
     if config["run_dir"] is not None and Path(config["run_dir"]).exists():
         check_free(config["run_dir"])
+        if config.get("overwrite"):
+            _check_deletable(Path(config["run_dir"]))
+            return
         raise InputError(
-            f"run_dir={config['run_dir']} exists already: name a new folder, or continue it with "
-            f"resume={config['run_dir']}."
+            f"run_dir={config['run_dir']} exists already: name a new folder, continue it with "
+            f"resume={config['run_dir']}, or delete it first with overwrite=true."
+        )
+
+
+def _check_deletable(folder: Path) -> None:
+    """Refuse to delete what is no run folder.
+
+    Raises:
+        InputError: it holds no training, or is a link.
+    """
+    from seqlab import compose  # whose Hydra takes long to import
+
+    try:
+        config = compose.load(folder / "config.yaml")
+    except InputError:
+        config = {}
+    wrote = any((folder / name).exists() for name in ("metrics.jsonl", "last.pt", "best.pt"))
+    if folder.is_symlink() or not wrote or not {"data", "model", "trainer"} <= config.keys():
+        raise InputError(
+            f"run_dir={shorten(folder, 200)} exists and is not a run folder, so overwrite=true does not delete it: "
+            "delete it yourself, or name another folder."
         )
 
 
@@ -181,6 +209,9 @@ def make_run_dir(config: Config) -> Path:
     try:
         if config["run_dir"] is not None:
             chosen = Path(config["run_dir"])
+            if chosen.exists():
+                shutil.rmtree(chosen)
+                logger.warning("Deleted the run folder %s (overwrite=true).", chosen)
             chosen.mkdir(parents=True)
             return chosen
         parent = Path(config["runs"]) / config["data"]["name"] / config["model"]["name"]

@@ -1,9 +1,10 @@
-"""How far a run is, for whoever watches: a bar on a terminal, a line now and then elsewhere. Always on stderr."""
+"""How far a run is: a bar on a terminal and in a notebook, a line now and then elsewhere (on standard error)."""
 
 from __future__ import annotations
 
+import sys
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,13 +25,20 @@ class Progress:
     def __init__(self, console: Console | None = None, every: float | None = None) -> None:
         from rich.console import Console
 
-        self._console = console or Console(stderr=True, highlight=False)
-        self._live = self._console.is_terminal
+        # rich draws bars in a notebook with ipywidgets alone, and without them nothing.
+        self._notebook = console is None and _in_notebook()
+        self._console = console or Console(stderr=True, highlight=False, force_jupyter=False)
+        self._live = self._console.is_terminal or self._notebook
         self.every = every if every is not None else (1.0 if self._live else 10.0)
         self._bar: Bar | None = None
+        self._cell: Any = None  # of a notebook: what it shows, which can be replaced
 
     def __enter__(self) -> Progress:
-        if self._live:
+        if self._notebook:
+            from IPython.display import display
+
+            self._cell = display({"text/plain": ""}, raw=True, display_id=True)
+        elif self._live:
             from rich.progress import BarColumn, Progress, TextColumn
 
             # No markup: the text may hold names that users chose.
@@ -48,6 +56,9 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+        if self._cell is not None:
+            self._cell.update({"text/plain": ""}, raw=True)
+            self._cell = None
 
     def show(self, share: float, epoch: int, step: int, loss: float, tokens_per_second: float, seconds: float) -> None:
         """Draws the state of things.
@@ -62,7 +73,11 @@ class Progress:
         """
         left = _clock(seconds * (1.0 - share) / share) if share > 0 else "?"
         status = f"epoch {epoch}  step {step}  loss {loss:.4f}  {tokens_per_second:,.0f} tokens/s  {left} left"
-        if self._bar is not None:
+        if self._cell is not None:
+            full = round(20 * min(max(share, 0.0), 1.0))
+            line = f"{'█' * full}{'░' * (20 - full)} {100 * share:3.0f} %  {status}"
+            self._cell.update({"text/plain": line}, raw=True)
+        elif self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=share, status=status, refresh=True)
         else:
             self.message(f"{100 * share:3.0f} %  {status}")
@@ -72,6 +87,12 @@ class Progress:
         from rich.text import Text
 
         self._console.print(Text(text), soft_wrap=True, highlight=False)
+
+
+def _in_notebook() -> bool:
+    """Whether this is the kernel of a notebook, which shows more than text."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and getattr(ipython.get_ipython(), "kernel", None) is not None
 
 
 def _clock(seconds: float) -> str:

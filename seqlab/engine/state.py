@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
 from typing import Any
+
+from seqlab.errors import InputError
 
 ADDED = ("first_loss", "last_loss", "monitored")
 """What older checkpoints do not hold."""
@@ -128,7 +133,7 @@ class State:
         return what and f"The training diverged: {what}; lower optim.lr, or set trainer.clip_norm."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """What a training came to.
 
@@ -147,6 +152,8 @@ class Result:
         tokens_per_second: tokens that counted, over ``seconds``.
         padding: share of all positions that was padding.
         diverged: why the training diverged, in one sentence; empty if it did not.
+        run_dir: the run folder; None where none was written.
+        opens: opens the run folder, for ``run``.
     """
 
     stopped_by: str
@@ -162,6 +169,25 @@ class Result:
     tokens_per_second: float
     padding: float
     diverged: str = ""
+    run_dir: Path | None = None
+    opens: Callable[[Path], Any] | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def run(self) -> Any:
+        """The run folder, opened when it is first asked for: a ``seqlab.run.Run``.
+
+        Raises:
+            InputError: no run folder was written, or it holds no weights.
+        """
+        if self.run_dir is None or self.opens is None:
+            raise InputError("This result has no run folder: seqlab.train.train writes one.")
+        return self.opens(self.run_dir)
+
+    def __repr__(self) -> str:
+        metrics = ", ".join(f"{name}={value:.4g}" for name, value in self.best_metrics.items())
+        best = f"best at step {self.best_step}: {metrics}" if metrics else "no evaluation"
+        where = "" if self.run_dir is None else f", run_dir={str(self.run_dir)!r}"
+        return f"Result({best}; {self.steps} steps in {self.seconds:.1f} s, stopped by {self.stopped_by}{where})"
 
     @classmethod
     def of(cls, state: State, stopped_by: str) -> Result:

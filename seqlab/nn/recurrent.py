@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqlab.nn.cellcheck import make_cell
 from seqlab.nn.cells import CELLS, ProjectedLSTM, StateDropout, Zoneout
 from seqlab.nn.direction import Backend, Direction, recurrent_weights
 from seqlab.nn.dropout import dropout as dropout_steps
@@ -102,7 +103,7 @@ class Recurrent(nn.Module):
         self.causal = not bidirectional
 
         def make(reads: int, units: int) -> nn.Module:
-            made = cell(reads, units)
+            made = make_cell(cell, reads, units)
             initialize(made, init, forget_bias, max_lag)
             for option, share in (("recurrent_dropout", recurrent_dropout), ("state_dropout", state_dropout)):
                 if share and not linear_maps(made)[1]:
@@ -169,6 +170,10 @@ class Recurrent(nn.Module):
         # autocast answers bfloat16 for some cells, float32 for others
         state = tuple(tuple(rows.unsort(part) for part in each) for each in ends)
         return Encoded(rows.leave(x).to(inputs.dtype), rows.unsort(final).to(inputs.dtype), lengths, state)
+
+    def extra_repr(self) -> str:
+        """Sizes, for ``print(model)``."""
+        return f"{self.input_size} -> {self.output_size}, {len(self._layers)} layer{'s' * (len(self._layers) > 1)}"
 
     def initial_state(self, B: int, like: Tensor) -> list[State]:
         """Zeros, one tuple for each layer and direction; in the weights' dtype (that of ``like`` without weights)."""

@@ -15,14 +15,17 @@ import os
 import platform
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 import torch
 
+from seqlab.errors import shorten
 from seqlab.paths import cache_dir, is_mine, own_folder
 
 log = logging.getLogger(__name__)
@@ -45,11 +48,16 @@ NATIVE = {
     "arm64": ("-mcpu=native",),
 }
 COMPILERS = ("c++", "g++", "clang++")
+LIMIT = "SEQLAB_COMPILE_SECONDS"
+"""The environment variable that says how long one call of the compiler may take."""
+LIMIT_SECONDS = 120.0
 _loaded: dict[str, ctypes.CDLL] = {}
+_failed: dict[str, str] = {}
+"""Why a compiler, or one library, is not tried again in this process."""
 
 
 class NoCompiler(Exception):
-    """This machine cannot build kernels; the message says why."""
+    """This machine cannot build kernels, or not this one; the message says why, in one line."""
 
 
 def build(source: str, name: str) -> ctypes.CDLL:
@@ -62,18 +70,28 @@ def build(source: str, name: str) -> ctypes.CDLL:
         name: how the file's name begins, letters, digits and ``_``: for people who look into the folder.
 
     Raises:
-        NoCompiler: there is none, or this is a system where kernels are not built.
-        RuntimeError: the compiler refused the text, in the compiler's words.
+        NoCompiler: there is none, it failed or took too long, what it wrote does not load, or there is no place for
+            temporary files.
     """
     compiler = _compiler()
+    if why := _failed.get(compiler[0]):
+        raise NoCompiler(why)
     openmp = _openmp(compiler)
     flags = (*FLAGS, *NATIVE.get(platform.machine(), ()))
     # The file behind the compiler's name stands for its version: asking it would cost more than loading the library.
     found = os.stat(compiler[0])
     identity = (*compiler, str(found.st_size), str(found.st_mtime_ns), *flags, str(openmp), processor(), source)
     key = hashlib.sha256("\0".join(identity).encode()).hexdigest()[:32]
+    if why := _failed.get(key):
+        raise NoCompiler(why)
     if key not in _loaded:
-        _loaded[key] = _from_cache(f"{name}-{key}") or _compile(source, f"{name}-{key}", compiler, flags, openmp)
+        try:
+            _loaded[key] = _from_cache(f"{name}-{key}") or _compile(source, f"{name}-{key}", compiler, flags, openmp)
+        except NoCompiler as error:
+            _failed[key] = str(error)
+            raise
+        except OSError as error:
+            raise NoCompiler(f"temporary files cannot be written ({error.strerror or error})") from None
     return _loaded[key]
 
 
@@ -107,7 +125,7 @@ extern "C" int bf16() { return 0; }
         return False
     try:
         return bool(build(probe, "bf16").bf16())
-    except (NoCompiler, RuntimeError):
+    except (NoCompiler, AttributeError):
         return False
 
 
@@ -115,7 +133,10 @@ def _compiler() -> tuple[str, ...]:
     """The compiler's command, its first word a full path with links resolved."""
     if sys.platform not in ("linux", "darwin"):
         raise NoCompiler(f"kernels are not built on {sys.platform}")
-    named = shlex.split(os.environ.get("CXX", ""))
+    try:
+        named = shlex.split(os.environ.get("CXX", ""))
+    except ValueError:
+        raise NoCompiler("the environment variable CXX has a quotation mark that is not closed") from None
     if named:
         path = shutil.which(named[0])
         if path is None:
@@ -161,7 +182,7 @@ def _openmp(compiler: tuple[str, ...]) -> Path | None:
 def _compile(
     source: str, name: str, compiler: tuple[str, ...], flags: tuple[str, ...], openmp: Path | None
 ) -> ctypes.CDLL:
-    """Compile, publish in the cache, load; where the cache cannot be written, load and leave nothing behind."""
+    """Compile, load, and keep in the cache where that can be written."""
     with tempfile.TemporaryDirectory(prefix="seqlab-kernels-") as scratch:
         text, binary, library = (Path(scratch, f"kernels.{suffix}") for suffix in ("cpp", "o", "so"))
         text.write_text(source)
@@ -172,25 +193,65 @@ def _compile(
         else:
             linking = []
         _run(*compiler, "-shared", str(binary), *linking, "-o", str(library))
+        loaded = _load(library)  # before it is kept: what does not load is of no use to anybody
         try:
-            published = _publish(library.read_bytes(), name)
+            _publish(library.read_bytes(), name)
         except OSError as error:
-            log.warning("kernels are not kept for next time, for %s cannot be used (%s)", _folder(), error)
-            return _load(library)
-        return _load(published)
+            log.warning("kernels are not kept for next time: %s cannot be used (%s)", _folder(), error)
+        return loaded
 
 
 def _run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=os.environ | {"LC_ALL": "C"})
-    if done.returncode:
-        raise RuntimeError(f"{command[0]} failed:\n{done.stderr[:4000]}")
+    """Run a compiler, and end it with all its children when it takes too long.
+
+    Raises:
+        NoCompiler: it cannot be started, failed, or took longer than ``SEQLAB_COMPILE_SECONDS``.
+    """
+    seconds = _limit()
+    try:
+        running = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=os.environ | {"LC_ALL": "C"},
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise NoCompiler(f"{command[0]} cannot be started ({error.strerror})") from None
+    try:
+        said, _ = running.communicate(timeout=seconds)
+    except BaseException as error:
+        with suppress(ProcessLookupError):
+            os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+        if not isinstance(error, subprocess.TimeoutExpired):
+            raise
+        _failed[command[0]] = f"{command[0]} took longer than {seconds:g} seconds ({LIMIT} sets the limit)"
+        raise NoCompiler(_failed[command[0]]) from None
+    if running.returncode:
+        lines = [line.strip() for line in said.splitlines() if line.strip()]
+        reason = next((line for line in lines if "error" in line), lines[0] if lines else "it does not say why")
+        raise NoCompiler(f"{command[0]} ended with status {running.returncode}: {shorten(reason, 200)}")
+
+
+def _limit() -> float:
+    try:
+        seconds = float(os.environ.get(LIMIT, LIMIT_SECONDS))
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise NoCompiler(f"the environment variable {LIMIT} is no number of seconds")
+    return seconds
 
 
 def _load(path: Path) -> ctypes.CDLL:
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:
-        raise RuntimeError(f"the built kernel does not load: {error}") from None
+        raise NoCompiler(f"what the compiler wrote does not load ({shorten(error, 200)})") from None
 
 
 def _folder() -> Path:
@@ -225,7 +286,7 @@ def _from_cache(name: str) -> ctypes.CDLL | None:
                 return _load(path)
             log.warning("%s is damaged or not this user's: building it again", path)
             path.unlink()
-    except (OSError, RuntimeError) as error:
+    except (OSError, NoCompiler) as error:
         log.warning("%s is not used (%s)", folder, error)
     return None
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from seqlab.nn.compiler.emit import emit
 from seqlab.nn.compiler.program import Block, Program
-from seqlab.nn.compiler.toolchain import build
+from seqlab.nn.compiler.toolchain import NoCompiler, build
 from seqlab.nn.compiler.torch_operations import Unsupported
 from seqlab.nn.compiler.trace import trace
 from seqlab.nn.plain import plain_only
@@ -106,6 +106,8 @@ def library(program: Program, storage: str) -> tuple[ctypes.CDLL, tuple[bool, ..
     """A program's built code, and which states backward wants to have over time."""
     code = emit(program, storage)
     built = build(code.source, "cell")
+    if not all(hasattr(built, name) for name in ("packed", "pack_weights", "workspace_size", "forward", "backward")):
+        raise NoCompiler("what the compiler wrote lacks the functions of a cell")
     built.packed.restype = ctypes.c_long
     built.packed.argtypes = [ctypes.c_long] * 2
     built.pack_weights.argtypes = [ctypes.c_void_p, *[ctypes.c_long] * 4, ctypes.c_void_p]

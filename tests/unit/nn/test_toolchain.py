@@ -1,15 +1,22 @@
 import ctypes
+import errno
 import logging
 import os
+import re
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+import torch
 
+from seqlab.nn import Recurrent, direction
+from seqlab.nn.cells import RNN
 from seqlab.nn.compiler import toolchain
 from seqlab.nn.compiler.toolchain import NoCompiler, build
+from seqlab.nn.compiler.weights import library
 
 
 @pytest.fixture
@@ -36,6 +43,7 @@ def calls(folder: Path, tmp_path: Path, monkeypatch) -> Path:
 @pytest.fixture(autouse=True)
 def _as_a_new_process(monkeypatch) -> None:
     monkeypatch.setattr(toolchain, "_loaded", {})
+    monkeypatch.setattr(toolchain, "_failed", {})
 
 
 def forget() -> None:
@@ -103,7 +111,7 @@ def test_without_a_place_for_the_cache_it_still_builds(calls: Path, tmp_path: Pa
 
 
 def test_what_the_compiler_says_is_reported(calls: Path, folder: Path) -> None:
-    with pytest.raises(RuntimeError, match="nonsense"):
+    with pytest.raises(NoCompiler, match=r"ended with status 1: .*nonsense"):
         build('extern "C" int number() { return nonsense; }', "wrong")
     assert not folder.exists() or list(folder.iterdir()) == []
 
@@ -119,6 +127,80 @@ def test_no_compiler(folder: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
     with pytest.raises(NoCompiler, match="win32"):
         build(number(7), "seven")
+
+
+WRITES = 'for last; do :; done; printf "%s" "$TEXT" > "$last"\n'
+"""A compiler that writes ``TEXT`` where it is to write: its last argument."""
+BROKEN = {
+    "exit 1": (
+        "echo 'internal compiler error: out of ideas' >&2; exit 1",
+        "ended with status 1: internal compiler error",
+    ),
+    "silent": ("exit 3", "ended with status 3: it does not say why"),
+    "killed": ("kill -9 $$", "ended with status -9"),
+    "writes nothing": ("exit 0", "what the compiler wrote does not load"),
+    "writes garbage": (f"TEXT=garbage; {WRITES}", "what the compiler wrote does not load"),
+    "hangs": ("sleep 60 & sleep 60", r"took longer than 0.3 seconds \(SEQLAB_COMPILE_SECONDS sets the limit\)"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_compiler_is_as_none(kind: str, folder: Path, tmp_path: Path, monkeypatch, caplog) -> None:
+    does, why = BROKEN[kind]
+    script = tmp_path / "broken-c++"
+    script.write_text(f"#!/bin/sh\necho called >> {tmp_path / 'calls'}\n{does}\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("CXX", str(script))
+    monkeypatch.setenv("SEQLAB_COMPILE_SECONDS", "0.3" if kind == "hangs" else "60")
+    encoder, reference = Recurrent(3, Odd, 4, bidirectional=True), Recurrent(3, Odd, 4, None, True, backend="reference")
+    reference.load_state_dict(encoder.state_dict())
+    x = torch.rand(2, 5, 3)
+    direction._report.cache_clear()
+    library.cache_clear()
+    with caplog.at_level(logging.WARNING):
+        assert torch.equal(encoder(x).final, reference(x).final)
+        before = called(tmp_path / "calls")
+        encoder(x)
+    assert called(tmp_path / "calls") == before <= 2  # nothing that failed is tried again
+    (line,) = caplog.messages
+    assert re.fullmatch(rf"Odd is not compiled: .*{why}.*; it runs by the Python loop, which is slow", line)
+    assert not folder.exists() or list(folder.iterdir()) == []
+
+
+class Odd(RNN):
+    """A cell that torch does not have."""
+
+    torch_kind = None  # type: ignore[assignment]
+
+    def step(self, x: torch.Tensor, state: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        return (super().step(x, state)[0] * 0.4375,)
+
+
+def test_a_full_temporary_folder_is_as_no_compiler(calls: Path, monkeypatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(NoCompiler, match=r"temporary files cannot be written \(No space left on device\)"):
+        build(number(8), "eight")
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", full)
+    with pytest.raises(NoCompiler, match=r"temporary files cannot be written \(No space left on device\)"):
+        build(number(8), "eight")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("SEQLAB_COMPILE_SECONDS", "soon", "the environment variable SEQLAB_COMPILE_SECONDS is no number of seconds"),
+        ("CXX", "c++ '", "the environment variable CXX has a quotation mark that is not closed"),
+    ],
+)
+def test_wrong_environment_variables_are_said(
+    calls: Path, monkeypatch, variable: str, value: str, sentence: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(NoCompiler, match=sentence):
+        build(number(9), "nine")
 
 
 TWO_THREADS = """
