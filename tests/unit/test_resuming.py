@@ -336,6 +336,13 @@ def broken_after(steps: int):
     return loss
 
 
+def test_a_first_batch_with_a_small_loss_by_chance_is_no_divergence(words, tmp_path, monkeypatch):
+    monkeypatch.setattr("seqlab.engine.state.FAR_WORSE", 1e-3)  # every loss is suspicious now
+    assert train(composed(*words, f"run_dir={tmp_path / 'run'}")).diverged == ""
+    assert summary(tmp_path / "run")["diverged"] is False
+    assert train(auto(words, tmp_path / "run")).diverged == ""
+
+
 def test_a_run_that_learns_nothing_or_overfits_has_not_diverged(whole):
     from seqlab.engine.state import State, Window
 
