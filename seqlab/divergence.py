@@ -10,7 +10,7 @@ from seqlab import build
 from seqlab.build import Data
 from seqlab.engine.evaluate import evaluate
 from seqlab.engine.runtime import Runtime
-from seqlab.engine.state import FAR_WORSE, Result
+from seqlab.engine.state import FAR_WORSE, NON_FINITE, Result
 from seqlab.types import Task
 
 
@@ -20,7 +20,13 @@ def confirmed(result: Result, config: Mapping[str, Any], data: Data, task: Task,
     The loss of the first step is that of one batch: where few rows have most of the loss, it may be small by chance.
     """
     last = _loss(result.metrics, task)
-    if not result.diverged or data.val is None or last is None or not math.isfinite(last):
+    if (
+        result.stopped_by == NON_FINITE
+        or not result.diverged
+        or data.val is None
+        or last is None
+        or not math.isfinite(last)
+    ):
         return result.diverged
     tokens = () if data.pipeline is None else data.pipeline.tokens
     untrained = build.build_model(config, data.spec, tokens, data.train).to(runtime.device)

@@ -20,6 +20,8 @@ except ImportError:  # Windows
 
 NAME = ".lock"
 """The file in a run folder that is locked; there only while a process holds it or after one was killed."""
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+"""A link in a stranger's folder must not lead the lock to another file."""
 
 
 class RunLock:
@@ -54,7 +56,7 @@ class RunLock:
         path = Path(folder) / NAME
         while True:
             try:
-                descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINK, 0o644)
             except OSError as error:
                 raise InputError(
                     f"Cannot write the run folder {shorten(folder, 200)} ({error.strerror}); make it writable or "
@@ -98,7 +100,7 @@ def check_free(folder: str | Path) -> None:
         InputError: who holds it.
     """
     try:
-        descriptor = os.open(path := Path(folder) / NAME, os.O_RDWR)
+        descriptor = os.open(path := Path(folder) / NAME, os.O_RDWR | _NO_LINK)
     except OSError:
         return
     try:

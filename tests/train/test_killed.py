@@ -82,7 +82,7 @@ def test_killed_at_random_until_it_is_finished(words, tmp_path, seed):
     began = time.monotonic()
     assert whole.wait(timeout=300) == 0
     lasts, draw, folder = time.monotonic() - began, random.Random(seed), tmp_path / "run"
-    for _ in range(12):
+    for _ in range(8):
         process = start(words, folder)
         time.sleep(draw.uniform(0.3, 1.0) * lasts)
         process.send_signal(draw.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM]))

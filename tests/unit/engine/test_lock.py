@@ -109,3 +109,11 @@ def test_where_there_are_no_locks_the_process_in_the_file_counts(tmp_path, monke
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
     with pytest.raises(InputError, match=r"Cannot write the run folder .* \(No such file or directory\)"):
         RunLock().take(tmp_path / "none")
+
+
+def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path):
+    (tmp_path / "mine").write_text("kept")
+    (tmp_path / ".lock").symlink_to(tmp_path / "mine")
+    with pytest.raises(InputError, match="Cannot write the run folder"):
+        RunLock().take(tmp_path)
+    assert (tmp_path / "mine").read_text() == "kept"
