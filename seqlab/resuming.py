@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,22 +157,23 @@ def ended(config: Mapping[str, Any], saved: Mapping[str, Any]) -> Result | None:
     reason = build.build_settings(config).limit(state)
     if reason is None or any(config[key] != saved["config"][key] for key in ("test", "floor")):
         return None
-    if not _is_reported(path, state.step):
+    if (summary := _reported(path, state.step)) is None:
         return None
     print(
         f"{path} has ended by trainer.{reason} and is measured: nothing is left to do. "
         f"Raise trainer.{reason} to train it further.\n{path}"
     )
-    result = Result.of(state, reason)
+    result = replace(Result.of(state, reason), diverged=state.diverged if summary.get("diverged") else "")
     if result.diverged:
         raise DivergedError(result.diverged)
     return result
 
 
-def _is_reported(path: Path, step: int) -> bool:
-    """Whether ``summary.json`` is of this step and its report was finished; older ones do not say, and were last."""
+def _reported(path: Path, step: int) -> dict[str, Any] | None:
+    """The summary, if it is of this step and its report was finished; older ones do not say, and were written last."""
     try:
         summary = json.loads((path / "summary.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(summary, dict) and summary.get("steps") == step and summary.get("complete", True) is True
+        return None
+    whole = isinstance(summary, dict) and summary.get("steps") == step and summary.get("complete", True) is True
+    return summary if whole else None

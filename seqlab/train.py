@@ -127,6 +127,7 @@ def _fit_and_report(
         resumed: the checkpoint.
     """
     from seqlab import build
+    from seqlab.divergence import confirmed
     from seqlab.engine.gradients import NonFiniteError
     from seqlab.engine.progress import Progress
     from seqlab.engine.state import NON_FINITE, Result
@@ -151,6 +152,7 @@ def _fit_and_report(
         if result.interrupted:
             print(f"Stopped by {result.stopped_by} at step {result.steps}; continue with resume={run_dir}")
             return result
+        result = replace(result, diverged=confirmed(result, config, data, trainer.task, runtime))
         with leaving(f"after the training, which is saved; measure it with {word('resume', str(run_dir))}"):
             report(config, data, parts[0], runtime, tracker, result)
         _finished.append(run_dir)

@@ -20,13 +20,16 @@ except ImportError:  # Windows
 
 NAME = ".lock"
 """The file in a run folder that is locked; there only while a process holds it or after one was killed."""
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+"""A link in a stranger's folder must not lead the lock to another file."""
 
 
 class RunLock:
     """``with RunLock() as lock: lock.take(folder)``: holds ``folder`` until the end of the block or of the process.
 
     The operating system's lock (``flock``) is used, which no kill leaves behind. Where the file system has none, the
-    file itself is the lock: it counts while the process that it names is alive, or if it names another computer.
+    file itself is the lock: it counts while the process that it names is alive, or if it names another computer. On
+    Windows nothing is locked.
     """
 
     def __init__(self) -> None:
@@ -53,21 +56,21 @@ class RunLock:
         path = Path(folder) / NAME
         while True:
             try:
-                descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINK, 0o644)
             except OSError as error:
                 raise InputError(
                     f"Cannot write the run folder {shorten(folder, 200)} ({error.strerror}); make it writable or "
                     "choose another run_dir."
                 ) from error
-            if not _lock(descriptor):
-                holder = _read(descriptor)
+            if (held := _lock(descriptor, path)) is not None:
                 os.close(descriptor)
-                raise InputError(_in_use(folder, holder))
+                raise InputError(held)
             if _is_still(path, descriptor):
                 break
             os.close(descriptor)  # whoever held it removed it in between
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(_myself()).encode(), 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, json.dumps(_myself()).encode())
         self._held.append((path, descriptor))
 
     def _forget(self) -> None:
@@ -97,32 +100,37 @@ def check_free(folder: str | Path) -> None:
         InputError: who holds it.
     """
     try:
-        descriptor = os.open(Path(folder) / NAME, os.O_RDWR)
+        descriptor = os.open(path := Path(folder) / NAME, os.O_RDWR | _NO_LINK)
     except OSError:
         return
     try:
-        if not _lock(descriptor):
-            raise InputError(_in_use(folder, _read(descriptor)))
+        if (held := _lock(descriptor, path)) is not None:
+            raise InputError(held)
     finally:
         os.close(descriptor)
 
 
-def _lock(descriptor: int) -> bool:
-    """Whether the file is now locked by this process."""
+def _lock(descriptor: int, path: Path) -> str | None:
+    """None if the file is now locked by this process; else a sentence on who holds it."""
     if fcntl is not None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return False
+            return _in_use(path, _read(descriptor))
         except OSError:  # a file system without locks
             pass
         else:
-            return True
-    return not _alive(_read(descriptor))
+            return None
+    holder = _read(descriptor)
+    if not _alive(holder):
+        return None
+    return f"{_in_use(path, holder)} If that process is gone, delete {shorten(path, 200)}."
 
 
 def _alive(holder: dict[str, Any]) -> bool:
-    """Whether the process that a lock file names may still be at work."""
+    """Whether the process that a lock file names may still be running."""
+    if os.name != "posix":  # nothing here asks without sending a signal
+        return False
     if holder.get("host") != socket.gethostname():
         return bool(holder)
     try:
@@ -153,18 +161,16 @@ def _myself() -> dict[str, Any]:
 
 def _read(descriptor: int) -> dict[str, Any]:
     try:
-        found = json.loads(os.pread(descriptor, 4096, 0))
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        found = json.loads(os.read(descriptor, 4096))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def _in_use(folder: str | Path, holder: dict[str, Any]) -> str:
+def _in_use(path: Path, holder: dict[str, Any]) -> str:
     who = "another process"
     if holder:
         pid, host, since, command = (shorten(holder.get(key, "?"), 300) for key in ("pid", "host", "since", "command"))
         who = f"process {pid} on {host} since {since} ({command})"
-    return (
-        f"{shorten(folder, 200)} is in use by {who}: wait until it ends, stop it, or choose another run_dir. "
-        f"If that process is gone, delete {shorten(Path(folder) / NAME, 200)}."
-    )
+    return f"{shorten(path.parent, 200)} is in use by {who}: wait until it ends, stop it, or choose another run_dir."

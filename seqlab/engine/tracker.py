@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import re
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -98,6 +100,7 @@ class Tracker:
 
     def embedding(self, tag: str, matrix: Tensor, tokens: Sequence[str], step: int = 0) -> None:
         """Rows of ``matrix`` ``(V, E)`` in the projector, named by ``tokens``."""
+        shutil.rmtree(self.run_dir / f"{step:05d}" / tag, ignore_errors=True)  # of a report that was not finished
         # repr: the metadata file is raw TSV, which a token that is a line break or a tab would tear apart.
         self._writer.add_embedding(
             matrix.detach().float().cpu(), metadata=[repr(token) for token in tokens], global_step=step, tag=tag
@@ -152,7 +155,7 @@ def _truncate(path: Path, step: int) -> None:
             row = json.loads(line)
         except json.JSONDecodeError:
             break
-        if row["step"] <= step and not any(map(of_report, row)):
+        if isinstance(row, dict) and row.get("step", math.inf) <= step and not any(map(of_report, row)):
             kept.append(line + "\n")
     durable.write_text(path, "".join(kept))
 

@@ -96,7 +96,7 @@ def same_run(one: Path, other: Path) -> None:
             assert pairs[0] == pairs[1]
 
 
-# Killed, and the same command line again ----------------------------------------------------------------------
+# Killed, and the same command line again ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("call", [1, 2, 3, 5, 7, 8, 9, 10, 11])
@@ -140,7 +140,7 @@ def test_auto_starts_in_an_empty_folder_and_says_of_a_finished_run_that_it_is_fi
     assert train(auto(words, folder)).steps == 6
     assert "has ended by trainer.max_steps and is measured: nothing is left to do" in capsys.readouterr().out
     assert contents(folder) == before
-    with pytest.raises(InputError, match=r"model.hidden_size was 4, is 5"):
+    with pytest.raises(InputError, match=r"model\.hidden_size was 4, is 5"):
         auto(words, folder, "model.hidden_size=5")
 
 
@@ -161,7 +161,7 @@ def test_a_finished_run_without_its_checkpoint_is_not_trained_again(words, copy)
     assert contents(copy) == before
 
 
-# Damaged files ----------------------------------------------------------------------
+# Damaged files ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("content", [None, "", "data: {name: cs", "- a\n", "a: 1\n", "\0\0\0\0"])
@@ -206,7 +206,7 @@ def test_a_run_with_one_checkpoint_as_older_versions_left_it_is_continued(copy, 
     same_run(copy, whole)
 
 
-# The report ----------------------------------------------------------------------
+# The report ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("point", ["summary", "hparams", "embedding", "pr_curve"])
@@ -260,7 +260,7 @@ def test_the_summary_is_there_before_anything_else_of_the_report(words, tmp_path
     assert summary(tmp_path / "run") == {**seen[0], "floor": {"majority": 0.5}, "complete": True}
 
 
-# Locks and signals ----------------------------------------------------------------------
+# Locks and signals --------------------------------------------------------------------------------------------------
 
 
 def test_a_second_process_is_refused_and_touches_nothing(words, copy, run_command):
@@ -299,7 +299,7 @@ def test_a_signal_in_the_report_says_what_completes_it(words, whole, tmp_path, m
     same_run(folder, whole)
 
 
-# Divergence ----------------------------------------------------------------------
+# Divergence ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_diverged_run_says_so_exits_3_and_leaves_a_summary(words, tmp_path, run_command):
@@ -334,6 +334,13 @@ def broken_after(steps: int):
         return replace(found, total=found.total * math.nan) if count[0] > steps else found
 
     return loss
+
+
+def test_a_first_batch_with_a_small_loss_by_chance_is_no_divergence(words, tmp_path, monkeypatch):
+    monkeypatch.setattr("seqlab.engine.state.FAR_WORSE", 1e-3)  # every loss is suspicious now
+    assert train(composed(*words, f"run_dir={tmp_path / 'run'}")).diverged == ""
+    assert summary(tmp_path / "run")["diverged"] is False
+    assert train(auto(words, tmp_path / "run")).diverged == ""
 
 
 def test_a_run_that_learns_nothing_or_overfits_has_not_diverged(whole):

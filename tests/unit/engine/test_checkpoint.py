@@ -86,3 +86,45 @@ def test_weights_of_another_model_are_refused_whole(reader) -> None:
     with pytest.raises(InputError, match=r"only the model has 'head.weight'"):
         checkpoint.load_weights(model, wrong)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def steps(folder) -> dict[str, int]:
+    return {path.name: checkpoint.load(path)["step"] for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_the_last_checkpoints_are_kept(tmp_path, monkeypatch, links) -> None:
+    if not links:
+        monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError(1, "no links here")))
+    path = tmp_path / "last.pt"
+    for step in range(1, 6):
+        checkpoint.save(path, {"step": step}, keep=3)
+    assert steps(tmp_path) == {"last.pt": 5, "last.1.pt": 4, "last.2.pt": 3}
+    checkpoint.save(path, {"step": 6}, keep=2)
+    assert steps(tmp_path) == {"last.pt": 6, "last.1.pt": 5}
+    checkpoint.promote(path, tmp_path / "last.1.pt")
+    assert steps(tmp_path) == {"last.pt": 5}
+    checkpoint.save(path, {"step": 6}, keep=1)
+    assert steps(tmp_path) == {"last.pt": 6}
+
+
+def test_a_whole_checkpoint_is_there_at_every_moment_of_a_save(tmp_path, monkeypatch) -> None:
+    path, real = tmp_path / "last.pt", os.replace
+    for step in (1, 2):
+        checkpoint.save(path, {"step": step}, keep=2)
+    for killed in (1, 2):
+        count = [0]
+
+        def fatal(*names, killed=killed, count=count):
+            count[0] += 1
+            if count[0] == killed:
+                raise KeyboardInterrupt
+            return real(*names)
+
+        monkeypatch.setattr(os, "replace", fatal)
+        with pytest.raises(KeyboardInterrupt):
+            checkpoint.save(path, {"step": 3}, keep=2)
+        monkeypatch.undo()
+        assert checkpoint.load(path)["step"] == 2
+    checkpoint.save(path, {"step": 4}, keep=2)
+    assert steps(tmp_path) == {"last.pt": 4, "last.1.pt": 2}

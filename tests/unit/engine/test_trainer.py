@@ -257,6 +257,14 @@ def test_a_signal_saves_and_leaves_cleanly(name: str, inside: str, build, rows, 
     assert signal.getsignal(getattr(signal, name)) is before
 
 
+def test_a_signal_after_the_last_step_is_not_lost(build, tmp_path, monkeypatch) -> None:
+    trainer = build(max_steps=3, run_dir=tmp_path)
+    save = trainer.save
+    monkeypatch.setattr(trainer, "save", lambda: (save(), os.kill(os.getpid(), signal.SIGTERM)))
+    result = trainer.fit()
+    assert (result.stopped_by, result.interrupted, result.steps) == ("SIGTERM", True, 3)
+
+
 def test_a_second_interrupt_aborts() -> None:
     with Interrupt() as interrupt:
         os.kill(os.getpid(), signal.SIGINT)
