@@ -136,7 +136,7 @@ def check_config(config: Config) -> None:
 
 
 def _check_data(data: Config) -> None:
-    _check_node("data", source(data), ("cache_dir",))
+    _check_node("data", source(data), ("cache_dir", "kind"))
     _check_reading(data)
     for key in COUNTS:
         if (count := data.get(key)) is not None and count < 1:

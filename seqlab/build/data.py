@@ -128,7 +128,8 @@ def _read(config: Config, pipeline: TextPipeline) -> LabelledText:
 def _construct_source(config: Config) -> Any:
     node = source(config["data"])
     function = schema.locate(node["_target_"], "data")
-    provided = {"cache_dir": cache_dir()} if "cache_dir" in schema.arguments(function) else {}
+    known = {"cache_dir": cache_dir(), "kind": config["task"]["name"]}
+    provided = {name: value for name, value in known.items() if name in schema.arguments(function)}
     return schema.construct("data", node, **provided)
 
 
