@@ -35,7 +35,7 @@ def test_metrics_weigh_every_number_alike_over_uneven_batches():
     for answers, targets in (([[1.0]], [[0.0]]), ([[0.0], [0.0], [2.0]], [[0.0], [0.0], [0.0]])):
         asked = batch(targets)
         meter.update(task.loss(Says(answers), asked), asked)
-    assert meter.compute() == {"mse": 5 / 4, "mae": 3 / 4}
+    assert meter.compute() == {"mse": 5 / 4, "rmse": (5 / 4) ** 0.5, "mae": 3 / 4, "r2": 0.0}
     np.testing.assert_array_equal(meter.answers, [[1], [0], [0], [2]])
 
 
