@@ -91,7 +91,7 @@ def _counts(tokens: Ragged, V: int) -> csr_matrix:
     """How often each token occurs in each row, ``(rows, V)``."""
     from scipy.sparse import csr_matrix
 
-    ones = np.ones(len(tokens.values))
-    found = csr_matrix((ones, np.asarray(tokens.values), np.asarray(tokens.offsets)), shape=(len(tokens), V))
+    parts = np.ones(len(tokens.values)), tokens.values, tokens.offsets
+    found = csr_matrix(parts, shape=(len(tokens), V), copy=True)  # what is sorted in place must not be the data
     found.sum_duplicates()
     return found
