@@ -55,19 +55,22 @@ def train_command() -> None:
 def evaluate(
     run: RunDir,
     split: Annotated[str | None, typer.Option(help="train, val or test; by default test, else val.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Measure on this file instead: labelled texts, pairs, or running text.")
+    ] = None,
     device: Device = "auto",
     trust: Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
 ) -> None:
-    """Measure a run's best weights on one part of its dataset."""
+    """Measure a run's best weights on one part of its dataset, or on another file of the same form."""
     from seqlab.run import Run
 
     opened = Run(run, device, trust)
-    metrics = opened.evaluate(split)
+    metrics = opened.evaluate(split, data)
     if as_json:
         print(json_text(metrics))
         return
-    table = PlainTable("metric", "value", title=f"{run} on {split or opened.last_split}")
+    table = PlainTable("metric", "value", title=f"{run} on {data or split or opened.last_split}")
     for name, value in metrics.items():
         table.add_row(name, readable(value))
     table.print()

@@ -36,8 +36,13 @@ PANELS = 6
 def predict(
     run: RunDir,
     texts: Annotated[
-        list[str] | None, typer.Argument(help="Texts to label or translate, or - for one a line from standard input.")
+        list[str] | None,
+        typer.Argument(
+            help="Texts or a file of texts to label or translate, or - for one a line from standard input; of a "
+            "forecast: another file, as with --path."
+        ),
     ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the answers here (.csv, .jsonl).")] = None,
     horizon: Annotated[
         int | None, typer.Option(help="Of a forecast: steps; by default those it learned, beyond them by rolling on.")
     ] = None,
@@ -75,9 +80,11 @@ def predict(
 ) -> None:
     """Label or translate texts, or forecast beyond the end of the data, with a run's best weights.
 
-    `seqlab predict RUN "some text"`, `seqlab predict RUN < lines.txt`, `seqlab predict RUN --horizon 24 --csv out.csv`
+    `seqlab predict RUN "some text"`, `seqlab predict RUN new.csv --out labels.csv`, `seqlab predict RUN < lines.txt`,
+    `seqlab predict RUN --horizon 24 --csv out.csv`
     """
-    from seqlab.data.asked import read_stdin_lines
+    from seqlab.cli_texts import gather
+    from seqlab.labelling import check_out
     from seqlab.run import Run
 
     opened = Run(run, device, trust)
@@ -95,48 +102,50 @@ def predict(
     if not sample and (given := [name for name, value in drawing.items() if value is not None]):
         raise InputError(f"--{given[0].replace('_', '-')} says how to draw: give --sample too, or leave it away.")
     if task == "forecasting":
-        if texts:
-            raise InputError(f"{run} forecasts what comes after its data, and reads no texts: leave them away.")
+        path, csv = _series_files(run, texts or [], path, csv, out)
         check_targets(csv, plot)
         _forecast(opened.forecast(horizon, path, plans), run, csv, plot, as_json)
         return
-    if texts == ["-"] or (not texts and not sys.stdin.isatty()):
-        column = opened.config["data"].get("text_column")
-        name = column if isinstance(column, str) else "text"
-        texts = read_stdin_lines(sys.stdin, null=null, jsonl=jsonl, text_column=name)
-    elif null or jsonl:
-        raise InputError(f"{'--null' if null else '--jsonl'} is for standard input: remove it, or give - as the text.")
-    if not texts:
-        verb = "translate" if task == "translation" else "label"
-        raise InputError(f"There is no text to {verb}: give texts as arguments, or - and one text a line.")
-    _check_text(texts)
+    asked, from_files = gather(texts or [], opened, run, null=null, jsonl=jsonl)
+    check_out(out)
     if task == "translation":
         check_targets(None, attention, "--attention")
         wanted = {name: value for name, value in searching.items() if value is not None}
-        _translate(opened, texts, _search(opened, sample, wanted), attention, as_json)
+        _translate(opened, asked, _search(opened, sample, wanted), attention, as_json, out)
         return
-    answers = opened.predict(texts)
+    _label(opened, asked, from_files, out, as_json)
+
+
+def _series_files(
+    run: Path, words: list[str], path: Path | None, csv: Path | None, out: Path | None
+) -> tuple[Path | None, Path | None]:
+    """The file to go on from and the file to write, for forecasts, whichever option named them."""
+    if len(words) > 1 or (words and not Path(words[0]).is_file()):
+        raise InputError(f"{run} forecasts what comes after its data, or after another file: give one file, no texts.")
+    if words and path is not None:
+        raise InputError(f"--path {path} and {words[0]} are two files to go on from: give one.")
+    if out is not None and (csv is not None or out.suffix.lower() != ".csv"):
+        raise InputError(f"--out {out}: forecasts are written to one .csv file.")
+    return Path(words[0]) if words else path, csv if out is None else out
+
+
+def _label(opened: Run, texts: list[str], numbered: bool, out: Path | None, as_json: bool) -> None:
+    """Labels or numbers of texts: as a table, as JSON lines, or in a file."""
+    from seqlab.labelling import table, write
+
+    found = opened.predict(texts)
     if sentence := opened.much_unknown(texts):
         print(f"warning: {sentence}.", file=sys.stderr)
-    if as_json:
-        for answer in answers:
-            print(json_text(answer))
-        return
-    table = PlainTable("label", "probability", "text")
-    for answer in answers:
-        text = answer["text"] if len(answer["text"]) <= 100 else answer["text"][:99] + "…"
-        table.add_row(answer["label"], f"{answer['probabilities'][answer['label']]:.3f}", text)
-    table.print()
-
-
-def _check_text(texts: list[str]) -> None:
-    """Refuse bytes that are no text before the first is read: they come as lone surrogates, which have no UTF-8."""
-    for number, text in enumerate(texts, 1):
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            shown = ascii(text if len(text) <= 40 else f"{text[:39]}…")
-            raise InputError(f"Text {number}, {shown}, holds bytes that are not UTF-8: write it in UTF-8.") from error
+    if numbered or out is not None:
+        found = [{"row": row, **one} for row, one in enumerate(found, 1)]
+    if out is not None:
+        write(out, found)
+        print(f"{len(found):,} rows written to {out}")
+    elif as_json:
+        for one in found:
+            print(json_text(one))
+    else:
+        table(found, opened.spec).print()
 
 
 def _search(opened: Run, sample: bool, wanted: dict[str, Any]) -> Search:
@@ -151,8 +160,13 @@ def _search(opened: Run, sample: bool, wanted: dict[str, Any]) -> Search:
     return replace(own, **wanted)
 
 
-def _translate(opened: Run, texts: list[str], options: Search, attention: Path | None, as_json: bool) -> None:
+def _translate(
+    opened: Run, texts: list[str], options: Search, attention: Path | None, as_json: bool, out: Path | None
+) -> None:
     """One line a text; of several translations a text each with its score, and an empty line between texts."""
+    from seqlab.labelling import write
+
+    rows: list[dict[str, Any]] = []
     if attention is not None and not opened.attends:
         raise InputError("--attention: this run's decoder has task.decoder.attention=none, there is nothing to draw.")
     panels: list[Translated] = []
@@ -168,13 +182,19 @@ def _translate(opened: Run, texts: list[str], options: Search, attention: Path |
             panels += [each[0] for each in found if each[0].attention is not None]
             panels = panels[:PANELS]
         for row, each in enumerate(found):
-            if as_json:
+            if out is not None:
+                place = number * CHUNK + row + 1
+                rows += [{"row": place, "source": one.source, "text": one.text, "score": one.score} for one in each]
+            elif as_json:
                 said = [{"text": one.text, "score": one.score, "finished": one.finished} for one in each]
                 print(json_text({"source": each[0].source, "translations": said}))
             elif options.nbest == 1:
                 print(each[0].text)
             else:
                 print("\n" * bool(number or row) + "\n".join(f"{one.score:.4f}\t{one.text}" for one in each))
+    if out is not None:
+        write(out, rows)
+        print(f"{len(rows):,} rows written to {out}")
     if attention is not None:
         from seqlab.insight.translation import Attention, attention_figure
 

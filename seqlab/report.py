@@ -25,6 +25,7 @@ from seqlab.engine.tracker import Tracker
 from seqlab.errors import warned
 from seqlab.forecasts import CONTEXT, intervals
 from seqlab.insight.answers import answers_figure, position_figure
+from seqlab.insight.by_label import by_label, markdown
 from seqlab.insight.classification import confusion_figure, example_table, precision_recall_figure
 from seqlab.insight.detection import Strip, detection_figure
 from seqlab.insight.forecast import Panel, error_by_step_figure, forecast_figure, residual_figure
@@ -39,6 +40,7 @@ from seqlab.tasks.detection import DetectionMeter
 from seqlab.tasks.forecast_errors import ForecastErrors
 from seqlab.tasks.forecasting import ForecastMeter
 from seqlab.tasks.language_modeling import LanguageMeter
+from seqlab.tasks.multilabel import MultilabelMeter
 from seqlab.tasks.regression import RegressionMeter
 from seqlab.tasks.tagging import TaggingMeter
 from seqlab.tasks.translation import TranslationMeter
@@ -111,6 +113,11 @@ def draw(
     with warned(f"showing the answers on {split}"):  # whatever comes before the single pictures
         if isinstance(meter, ClassificationMeter):
             _draw_classes(data, tracker, split, meter, step)
+        elif isinstance(meter, MultilabelMeter):
+            _tell_labels(tracker, split, by_label(meter.targets, meter.predictions, data.spec.labels), step)
+            for k, label in enumerate(data.spec.labels[:MOST_TARGETS]):
+                with warned(f"curve {split}/{label}"):
+                    tracker.pr_curve(f"{split}/{label}", meter.targets[:, k], meter.probabilities[:, k], step)
         elif isinstance(meter, RegressionMeter):
             for k, name in enumerate(data.spec.labels):
                 figure = answers_figure(meter.targets[:, k], meter.answers[:, k], name)
@@ -144,6 +151,8 @@ def draw(
 
 def _draw_classes(data: Data, tracker: Tracker, split: str, meter: ClassificationMeter, step: int) -> None:
     probabilities, targets, labels = meter.probabilities, meter.targets, data.spec.labels
+    with warned(f"table {split}_by_class.csv"):
+        _tell_labels(tracker, split, by_label(targets, probabilities.argmax(axis=1), labels), step)
     with warned(f"figure {split}/confusion"):
         tracker.figure(f"{split}/confusion", confusion_figure(targets, probabilities.argmax(axis=1), labels), step)
     with warned(f"figure {split}/precision_recall"):
@@ -159,6 +168,12 @@ def _draw_classes(data: Data, tracker: Tracker, split: str, meter: Classificatio
         table = example_table(texts, targets[seen], probabilities[seen], labels, EXAMPLES)
         with warned(f"table {split}/examples"):
             tracker.text(f"{split}/examples", table, step)
+
+
+def _tell_labels(tracker: Tracker, split: str, report: pd.DataFrame, step: int) -> None:
+    """How well each label is told, as ``SPLIT_by_class.csv`` and in TensorBoard's text tab."""
+    durable.write_text(tracker.run_dir / f"{split}_by_class.csv", report.to_csv(index=False))
+    tracker.text(f"{split}/by_class", markdown(report), step)
 
 
 def _draw_translations(

@@ -16,11 +16,13 @@ import torch
 
 from seqlab import build, stored
 from seqlab.data.forecast import ForecastData
+from seqlab.data.targets import KINDS
 from seqlab.data.unknown import much_unknown_texts
 from seqlab.decode import Sampling, Writer, unknown
 from seqlab.engine import checkpoint
 from seqlab.engine.evaluate import evaluate
 from seqlab.forecasts import Asked, Outcome, ahead_of, check_leak
+from seqlab.labelling import answers
 from seqlab.models import AnyTranslator, LanguageModel
 from seqlab.schema import did_you_mean
 from seqlab.search import Search
@@ -104,17 +106,29 @@ class Run:
         """``test``, or ``val`` where the dataset has no test part."""
         return "val" if self.data.test is None else "test"
 
-    def evaluate(self, split: str | None = None) -> dict[str, float]:
+    def evaluate(self, split: str | None = None, data: str | Path | None = None) -> dict[str, float]:
         """Metrics of the best weights on one part of the run's own dataset; by default on its ``last_split``.
 
+        Args:
+            split: ``train``, ``val`` or ``test``.
+            data: another file instead, in the form of the run's own: labelled texts, pairs, or running text.
+
         Raises:
-            InputError: unknown part, one that the dataset has not, or it is no longer what the run was trained on.
+            InputError: unknown part, one that the dataset has not, or it is no longer what the run was trained on; a
+                file that cannot be read, or a run that reads no texts.
         """
+        if data is not None:
+            if split is not None:
+                raise InputError(f"--split {split} is a part of the run's own data: remove it, or remove --data.")
+            return self._measure(build.read_part(self.config, self.spec, self.pipeline, Path(data)))
         if split is not None and split not in SPLITS:
             raise InputError(f"There is no part '{split}'{did_you_mean(split, SPLITS)}")
         part = getattr(self.data, split or self.last_split)
         if part is None:
             raise InputError(f"data={self.config['data']['name']} has no part '{split}': measure on {self.last_split}.")
+        return self._measure(part)
+
+    def _measure(self, part: Any) -> dict[str, float]:
         loader = build.build_loader(self.config, part, self.spec.pad_id, shuffle=False)
         found = evaluate(self.model, loader, self.task, device=self.runtime.device, autocast=self.runtime.autocast())
         decisive = [found.metrics[name] for name in ("loss", self.task.monitor) if name in found.metrics]
@@ -187,10 +201,12 @@ class Run:
         Args:
             texts: several texts, or one, which gives a list of one answer.
 
+        Of several labels a text, ``labels`` are all above 0.5; of numbers there is ``value`` alone.
+
         Raises:
             InputError: the run was not trained to label texts.
         """
-        if self.spec.task != "classification" or self.pipeline is None or isinstance(self.pipeline, PairPipeline):
+        if self.spec.task not in KINDS or self.pipeline is None or isinstance(self.pipeline, PairPipeline):
             hint = ": let it write, `seqlab generate`" if self.spec.task == "language_modeling" else ""
             raise InputError(
                 f"{self.path} was trained on data={self.config['data']['name']}, which has no texts to label{hint}."
@@ -198,7 +214,7 @@ class Run:
         texts = [texts] if isinstance(texts, str) else list(texts)
         tokens = self.pipeline.encode(texts)
         split = Split(tokens, np.zeros(len(tokens), dtype=np.int64))
-        answers: list[dict[str, Any]] = [{} for _ in texts]
+        found: list[dict[str, Any]] = [{} for _ in texts]
         loader = build.build_loader(self.config, split, self.spec.pad_id, shuffle=False)
         with torch.inference_mode():
             for batch in loader.epoch(0):
@@ -207,14 +223,9 @@ class Run:
                     logits = self.model(batch.inputs, batch.lengths)
                 if not logits.isfinite().all():
                     raise self._not_finite()
-                for row, probabilities in zip(batch.index.tolist(), logits.float().softmax(-1).tolist(), strict=True):
-                    best = max(range(len(self.labels)), key=probabilities.__getitem__)
-                    answers[row] = {
-                        "text": texts[row],
-                        "label": self.labels[best],
-                        "probabilities": dict(zip(self.labels, probabilities, strict=True)),
-                    }
-        return answers
+                for row, answer in zip(batch.index.tolist(), answers(self.spec, logits), strict=True):
+                    found[row] = {"text": texts[row], **answer}
+        return found
 
     def translate(
         self, texts: Sequence[str], search: Search | None = None, attention: bool = False

@@ -18,7 +18,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from seqlab import __version__, compose, hints, resuming, runs_table, trust
+from seqlab import __version__, compose, hints, resuming, runs_table, stored, trust
 from seqlab.engine.interrupt import ends_command, leaving
 from seqlab.errors import DivergedError, InputError, one_sentence, shorten, show_anything
 from seqlab.words import word

@@ -55,11 +55,11 @@ class Ragged:
 
 @dataclass(frozen=True)
 class Split:
-    """One part of a labelled dataset: token ids and class ids, row by row.
+    """One part of a labelled dataset: token ids and targets, row by row.
 
     Attributes:
         tokens: one row an example.
-        targets: ``(rows,)`` int64 class ids.
+        targets: ``(rows,)`` int64 class ids; or ``(rows, K)`` float32: numbers, or 0 and 1 for each label.
     """
 
     tokens: Ragged
@@ -186,8 +186,8 @@ class DataSpec:
     """What the data alone knows and the model needs; none of it is ever written in a config.
 
     Attributes:
-        task: what is asked: ``classification | regression | tagging | detection | language_modeling | forecasting |
-            translation``.
+        task: what is asked: ``classification | regression | multilabel | tagging | detection | language_modeling |
+            forecasting | translation``.
         num_outputs: classes, or numbers to predict; of translation, the target side's vocabulary.
         labels: their names.
         vocab_size: of token ids (of the source side); 0 where the inputs are real numbers.
@@ -199,6 +199,9 @@ class DataSpec:
         start_id: of translation: what stands before each target sentence.
         eos_id: what ends it.
         shared: whether source and target ids mean the same tokens.
+        counts: of classes, how many training examples each has.
+        mean: of a number to predict, its mean in training: targets are less it, and by ``deviation``.
+        deviation: its standard deviation there.
     """
 
     task: str
@@ -213,6 +216,9 @@ class DataSpec:
     start_id: int = 0
     eos_id: int = 0
     shared: bool = False
+    counts: tuple[int, ...] = ()
+    mean: float = 0.0
+    deviation: float = 1.0
 
 
 Role = Literal["location", "scale", "shape"]

@@ -15,6 +15,7 @@ from seqlab.build.data import (
     told,
     window_options,
 )
+from seqlab.build.fresh import read_part
 from seqlab.build.model import build_model, check_fits, stored_spec, without_vectors
 from seqlab.build.training import (
     build_optimizer,
@@ -54,6 +55,7 @@ __all__ = [
     "floor_forecasters",
     "identity",
     "make_run_dir",
+    "read_part",
     "remembered",
     "stored_spec",
     "told",

@@ -114,8 +114,9 @@ def check_config(config: Config) -> None:
     _check_node(
         "task",
         without(config["task"], TASK_PARTS),
-        ("num_outputs", "labels", "blank", "characters", "horizon", "units", "pad_id", "decode", "write"),
-    )
+        ("num_outputs", "labels", "blank", "characters", "horizon", "units", "pad_id", "decode", "write",
+         "counts", "mean", "deviation"),
+    )  # fmt: skip
     if task == "translation":
         check_translator(config)
     if task == "language_modeling" and (samples := config["task"]["samples"]) is not None:
@@ -124,8 +125,12 @@ def check_config(config: Config) -> None:
     _check_node("optim", config["optim"], ("model",))
     _check_node("schedule", config["schedule"], ("progress",))
     # What they refuse themselves: made once, of sizes that stand in for the data's.
-    labels = ("a",) if task == "detection" else ("a", "b")
-    build_task(config, DataSpec(task, len(labels), labels, 4, pad_id=1, horizon=data.get("horizon", 0)))
+    labels: tuple[str, ...] = ("a",) if task == "detection" else ("a", "b")
+    weights = config["task"].get("class_weights")
+    if isinstance(weights, Sequence) and not isinstance(weights, str) and len(weights) > 2:
+        labels = tuple(str(number) for number in range(len(weights)))  # how many there are is known with the data
+    counts = (1,) * len(labels)
+    build_task(config, DataSpec(task, len(labels), labels, 4, 0, 1, horizon=data.get("horizon", 0), counts=counts))
     if config["optim"]["_target_"].startswith("seqlab."):  # a person's own may look for its model's parts
         build_optimizer(config, torch.nn.Linear(1, 1))
     build_schedule(config)
@@ -136,7 +141,7 @@ def check_config(config: Config) -> None:
 
 
 def _check_data(data: Config) -> None:
-    _check_node("data", source(data), ("cache_dir",))
+    _check_node("data", source(data), ("cache_dir", "kind"))
     _check_reading(data)
     for key in COUNTS:
         if (count := data.get(key)) is not None and count < 1:

@@ -15,6 +15,7 @@ from seqlab.baselines.peaks import Signals
 from seqlab.baselines.peaks import floor as peak_floor
 from seqlab.baselines.series import Forecaster, History, forecasters
 from seqlab.baselines.text import floor as text_floor
+from seqlab.baselines.text_targets import label_floor, number_floor
 from seqlab.baselines.translation import floor as translation_floor
 from seqlab.build import said
 from seqlab.build.keys import (
@@ -128,7 +129,8 @@ def _read(config: Config, pipeline: TextPipeline) -> LabelledText:
 def _construct_source(config: Config) -> Any:
     node = source(config["data"])
     function = schema.locate(node["_target_"], "data")
-    provided = {"cache_dir": cache_dir()} if "cache_dir" in schema.arguments(function) else {}
+    known = {"cache_dir": cache_dir(), "kind": config["task"]["name"]}
+    provided = {name: value for name, value in known.items() if name in schema.arguments(function)}
     return schema.construct("data", node, **provided)
 
 
@@ -194,10 +196,12 @@ def build_floor(config: Config, data: LabelledText | ArrayData | Corpus | Parall
     words = WordPipeline()
     if data.pipeline.config().get("tokenizer") != "char" and words.config() != data.pipeline.config():
         data = _read(config, words)
-    return text_floor(
-        data.train, getattr(data, split), data.spec.num_outputs,
-        cache_dir=cache_dir() / "floors", digest=f"{split}-{data.digest}",
-    )  # fmt: skip
+    train, part, digest = data.train, getattr(data, split), f"{split}-{data.digest}"
+    if data.kind == "regression":
+        return number_floor(train, part, data.scale, cache_dir=cache_dir() / "floors", digest=digest)
+    if data.kind == "multilabel":
+        return label_floor(train, part, cache_dir=cache_dir() / "floors", digest=digest)
+    return text_floor(train, part, data.spec.num_outputs, cache_dir=cache_dir() / "floors", digest=digest)
 
 
 def _peak_floor(config: Config, data: ArrayData, split: str) -> dict[str, float]:

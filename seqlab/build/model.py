@@ -47,6 +47,7 @@ from seqlab.types import DataSpec, InputError, Pairs, Split, Tokens
 HEADS: dict[str, Callable[..., torch.nn.Module]] = {
     "classification": ClassificationHead,
     "regression": RegressionHead,
+    "multilabel": RegressionHead,
     "tagging": StepHead,
     "detection": StepHead,
 }

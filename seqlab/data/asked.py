@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 from seqlab.data.files import bounded_lines, lines_of, parse_json
+from seqlab.data.labelled import Examples
 from seqlab.data.table import Table
-from seqlab.data.textrows import DELIMITERS, LINES, Rows
-from seqlab.errors import InputError
+from seqlab.data.targets import Kind
+from seqlab.data.textrows import DELIMITERS, LINES
+from seqlab.errors import InputError, shorten
 
-_OPTIONS = ("text_column", "label_column", "encoding", "quoted", "delimiter", "header", "missing", "na")
+_OPTIONS = (
+    "text_column",
+    "label_column",
+    "encoding",
+    "quoted",
+    "delimiter",
+    "header",
+    "missing",
+    "na",
+    "label_separator",
+)
+
+
+_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt", ".xlsx")
 
 
 def read_texts(path: str | Path, data: Mapping[str, Any]) -> list[str]:
@@ -25,20 +42,84 @@ def read_texts(path: str | Path, data: Mapping[str, Any]) -> list[str]:
         InputError: the file cannot be read, is not of that form, or holds no text.
     """
     path = Path(path)
-    if "text_column" in data and (data.get("delimiter") is not None or not _is_plain(path)):
+    encoding = data.get("encoding", "utf-8")
+    if "shared" in data:  # pairs
+        return _sources(list(lines_of(path, encoding)), data, path)
+    if not _is_plain(path) or ("text_column" in data and data.get("delimiter") is not None):
         return _table(path, data).rows.texts(path)
-    return list(lines_of(path, data.get("encoding", "utf-8")))
+    return list(lines_of(path, encoding))
 
 
-def read_examples(path: str | Path, data: Mapping[str, Any]) -> Rows:
-    """The texts of such a file and their labels.
+def path_of(word: str, command: str) -> Path | None:
+    """The file that an argument names; None where it is a text.
+
+    Args:
+        word: an argument: a file that exists, or one word that ends as the name of a file does.
+        command: what labels a text that is given on standard input.
 
     Raises:
-        InputError: as ``read_texts``; the run's data are not labelled texts; a label is missing.
+        InputError: it ends as the name of a file does, and there is no such file.
     """
-    if "text_column" not in data:
-        raise InputError(f"{path}: data={data.get('name')} has no column of labels to read.")
-    return _table(Path(path), data).rows.examples(Path(path))
+    path = Path(word)
+    with suppress(OSError, ValueError):  # a text may be too long for a name, or hold a zero byte
+        if path.is_file() or (path.is_dir() and "/" in word):
+            return path
+    if word.split() != [word] or not word.lower().removesuffix(".gz").endswith(_SUFFIXES):
+        return None
+    raise InputError(
+        f"There is no file {shorten(word)}: check the path. To ask about the text itself, give it on standard input: "
+        f"echo {shlex.quote(shorten(word))} | {command} -"
+    )
+
+
+def check_header(lines: Sequence[str], data: Mapping[str, Any], command: str) -> None:
+    """Refuse lines of standard input whose first is the header of a table as the run's own data had.
+
+    Raises:
+        InputError: it is.
+    """
+    if not lines or "text_column" not in data or not data.get("header", True):
+        return
+    columns = data["text_column"]
+    wanted = {str(column) for column in ([columns] if isinstance(columns, (str, int)) else columns)}
+    for delimiter in (data.get("delimiter") or ",", ",", ";", "\t", "|"):
+        cells = {cell.strip().strip('"') for cell in lines[0].split(delimiter)}
+        if wanted <= cells and (len(cells) > 1 or len(lines) > 1):
+            raise InputError(
+                f"The first line of standard input, '{shorten(lines[0])}', is the header of a table, and each line is "
+                f"read as a text: give the file itself, {command} FILE, or remove the header if each line is a text."
+            )
+
+
+def _sources(lines: Sequence[str], data: Mapping[str, Any], path: Path) -> list[str]:
+    """Sentences to translate, a line each; of lines with tabs those of the run's own column."""
+    if not lines or "\t" not in lines[0]:
+        return list(lines)
+    column = data.get("source_column", 1)
+    rows = [line.split("\t") for line in lines]
+    if isinstance(column, str):
+        names = [name.strip() for name in rows.pop(0)]
+        if column not in names:
+            raise InputError(f"{shorten(path)} has no column '{shorten(column)}' in its first line.")
+        place = names.index(column)
+    else:
+        place = column - 1
+    for number, cells in enumerate(rows, 1 + isinstance(column, str)):
+        if len(cells) <= place:
+            raise InputError(f"{shorten(path)}, line {number}: there is no column {place + 1}.")
+    return [cells[place] for cells in rows]
+
+
+def read_examples(
+    path: str | Path, data: Mapping[str, Any], labels: Sequence[str], kind: Kind = "classification"
+) -> Examples:
+    """The texts of such a file and their targets, for outputs that are called ``labels``.
+
+    Raises:
+        InputError: as ``read_texts``; a label is missing, or none of ``labels``.
+    """
+    table = _table(Path(path), data, kind)
+    return table.encoded(table.rows.examples(Path(path), kind), labels, Path(path))
 
 
 def read_stdin_lines(
@@ -94,5 +175,6 @@ def _is_plain(path: Path) -> bool:
     return not path.is_dir() and not name.endswith((*DELIMITERS, *LINES, ".json", ".xlsx"))
 
 
-def _table(path: Path, data: Mapping[str, Any]) -> Table:
-    return Table(path, **{key: data[key] for key in _OPTIONS if key in data})
+def _table(path: Path, data: Mapping[str, Any], kind: Kind | None = None) -> Table:
+    kind = kind or ("classification" if data.get("label_separator") is None else "multilabel")
+    return Table(path, **{key: data[key] for key in _OPTIONS if key in data}, kind=kind)

@@ -177,6 +177,7 @@ class BucketLoader:
         self._lengths = full if max_length is None else np.minimum(full, max_length)
         self._starts = offsets[:-1] + (full - self._lengths if truncate == "tail" else 0)
         self._targets = split.targets
+        self._type = np.float32 if split.targets.dtype.kind == "f" else np.int64
         # One cell to gather from where every text is empty.
         self._values = split.tokens.values if len(split.tokens.values) else np.zeros(1, dtype=np.int32)
         # What a row alone would be padded to; a batch is as wide as its widest row.
@@ -248,7 +249,7 @@ class BucketLoader:
             index=index,
             starts=self._starts[index],
             lengths=lengths,
-            targets=self._targets[index].astype(np.int64, copy=False),
+            targets=self._targets[index].astype(self._type, copy=False),
             bounds=bounds.tolist(),
             widths=np.maximum.reduceat(self._widths[index], bounds[:-1]).tolist(),
         )

@@ -13,6 +13,7 @@ import numpy as np
 
 from seqlab.data import cache
 from seqlab.data.splitting import crossings, crossings_said, grouped, stratified
+from seqlab.data.targets import Kind, learned, scale_of, stored, strata
 from seqlab.text.pipeline import TextPipeline, load_pipeline
 from seqlab.types import DataSpec, InputError, Ragged, Split
 
@@ -20,16 +21,16 @@ log = logging.getLogger(__name__)
 
 _PARTS = ("train", "val", "test")
 
-Examples = tuple[list[str], list[int]]
-"""Texts and their class ids, row by row."""
+Examples = tuple[list[str], list[Any]]
+"""Texts and their targets, row by row: class ids, numbers, or tuples of the ids of labels."""
 
 
 @dataclass(frozen=True)
 class RawText:
-    """What a source reads: texts with class ids, part by part.
+    """What a source reads: texts with their targets, part by part.
 
     Attributes:
-        labels: class id -> the name people gave it.
+        labels: class id -> the name people gave it; of numbers the name of what they measure.
         train: the part to learn from.
         test: the part that is touched once, at the end.
         val: the source's own validation part, where it has one; otherwise one is held out of ``train``.
@@ -39,6 +40,7 @@ class RawText:
     train: Examples
     test: Examples
     val: Examples | None = None
+    kind: Kind = "classification"
 
 
 class Source(Protocol):
@@ -62,6 +64,9 @@ class LabelledText:
     Attributes:
         pipeline: fitted on ``train`` alone.
         labels: class id -> name.
+        kind: what the targets are. Class ids; numbers, here less their mean in training and by their deviation; or 0
+            and 1 for each label.
+        scale: that mean and deviation, in the units of the data.
         digest: sha256 of the contents (ids, targets, labels, pipeline), wherever the files lie and whoever read them.
     """
 
@@ -72,16 +77,23 @@ class LabelledText:
     pipeline: TextPipeline
     labels: tuple[str, ...]
     digest: str
+    kind: Kind = "classification"
+    scale: tuple[float, float] = (0.0, 1.0)
 
     @property
     def spec(self) -> DataSpec:
         """The sizes that the model takes from the data."""
         return DataSpec(
-            task="classification",
+            task=self.kind,
             vocab_size=len(self.pipeline.tokens),
             num_outputs=len(self.labels),
             labels=self.labels,
             pad_id=self.pipeline.pad_id,
+            counts=tuple(np.bincount(self.train.targets, minlength=len(self.labels)).tolist())
+            if self.kind == "classification"
+            else (),
+            mean=self.scale[0],
+            deviation=self.scale[1],
         )
 
 
@@ -120,7 +132,10 @@ def load_labelled(
         contents = _encode(source, pipeline, val_fraction, seed, group_texts)
         if cache_dir is not None:
             contents = cache.store(cache_dir, source.name, key, contents)
-    splits = _splits(contents.arrays)
+    kind: Kind = contents.facts.get("kind", "classification")
+    labels = tuple(contents.facts["labels"])
+    scale = scale_of(contents.arrays["train.targets"], source.name) if kind == "regression" else (0.0, 1.0)
+    splits = _splits(contents.arrays, kind, len(labels), scale)
     log.info(
         "%s: %s training, %s validation, %s test examples, %s tokens known (%.1f s)",
         source.name,
@@ -136,8 +151,10 @@ def load_labelled(
         val=splits["val"],
         test=splits["test"],
         pipeline=pipeline,
-        labels=tuple(contents.facts["labels"]),
+        labels=labels,
         digest=contents.digest,
+        kind=kind,
+        scale=scale,
     )
 
 
@@ -149,7 +166,7 @@ def _encode(
     if raw.val is not None:
         train, val = raw.train, raw.val
     else:
-        texts, targets = raw.train
+        texts, targets = raw.train[0], strata(raw.kind, raw.train[1])
         kept, held = (
             grouped(texts, targets, val_fraction, seed) if group_texts else stratified(targets, val_fraction, seed)
         )
@@ -158,13 +175,18 @@ def _encode(
                 f"{source.name} has one training text of each label, so none is left to validate on: add more, or "
                 "bring a validation file."
             )
-        train, val = (([texts[row] for row in rows], [targets[row] for row in rows]) for rows in (kept, held))
+        train, val = (([texts[row] for row in rows], [raw.train[1][row] for row in rows]) for rows in (kept, held))
     splits = {
-        "train": _split(pipeline.fit_encode(train[0]), train[1]),
-        "val": _split(pipeline.encode(val[0]), val[1]),
-        "test": _split(pipeline.encode(raw.test[0]), raw.test[1]),
+        part: Split(tokens, stored(raw.kind, found, len(raw.labels)))
+        for part, tokens, found in (
+            ("train", pipeline.fit_encode(train[0]), train[1]),
+            ("val", pipeline.encode(val[0]), val[1]),
+            ("test", pipeline.encode(raw.test[0]), raw.test[1]),
+        )
     }
     facts: dict[str, Any] = {"labels": list(raw.labels), "pipeline": pipeline.state_dict()}
+    if raw.kind != "classification":  # the contents of classes are those of earlier versions, and so is their digest
+        facts["kind"] = raw.kind
     found = crossings({"train": train, "val": val, "test": raw.test})
     if group_texts and found:
         facts["crossings"] = found
@@ -179,20 +201,20 @@ def _arrays(splits: Mapping[str, Split]) -> dict[str, np.ndarray]:
     for part, split in splits.items():
         found[f"{part}.values"] = split.tokens.values.astype(np.int32, copy=False)
         found[f"{part}.offsets"] = split.tokens.offsets.astype(np.int64, copy=False)
-        found[f"{part}.targets"] = split.targets.astype(np.int64, copy=False)
+        found[f"{part}.targets"] = split.targets.ravel()
     return found
 
 
-def _splits(arrays: Mapping[str, np.ndarray]) -> dict[str, Split]:
+def _splits(
+    arrays: Mapping[str, np.ndarray], kind: Kind, num_outputs: int, scale: tuple[float, float]
+) -> dict[str, Split]:
     return {
-        part: Split(Ragged(arrays[f"{part}.values"], arrays[f"{part}.offsets"]), arrays[f"{part}.targets"])
+        part: Split(
+            Ragged(arrays[f"{part}.values"], arrays[f"{part}.offsets"]),
+            learned(kind, arrays[f"{part}.targets"], num_outputs, scale),
+        )
         for part in _PARTS
     }
-
-
-def _split(tokens: Ragged, targets: list[int]) -> Split:
-    assert len(tokens) == len(targets), f"{len(tokens)} rows of tokens, {len(targets)} targets"
-    return Split(tokens, np.asarray(targets, dtype=np.int64))
 
 
 def _check(name: str, raw: RawText) -> None:
@@ -203,8 +225,12 @@ def _check(name: str, raw: RawText) -> None:
         assert len(texts) == len(targets), f"{len(texts)} texts, {len(targets)} targets in {part}"
         if not texts:
             raise InputError(f"{name} has no {part} examples.")
+    if raw.kind == "multilabel" and len(raw.labels) < 2:
+        raise InputError(
+            f"{name} has the label '{raw.labels[0]}' alone: several are needed, so check data.label_separator."
+        )
     present = set(raw.train[1])
-    if len(present) < 2:
+    if raw.kind == "classification" and len(present) < 2:
         only = raw.labels[present.pop()]
         raise InputError(
             f"every training example of {name} has the label '{only}': a classifier needs two labels or more, so check "

@@ -90,6 +90,14 @@ class PairsFile:
         train, test = self._hold_out(train)
         return RawPairs(train=train, test=test, val=val)
 
+    def sentences(self) -> Sentences:
+        """The pairs of ``path`` alone, none held out.
+
+        Raises:
+            InputError: as ``read``.
+        """
+        return self._sentences(self._train)
+
     def _sentences(self, part: Part) -> Sentences:
         path, target_path = part
         return self._columns(path) if target_path is None else aligned(path, target_path, self.encoding)

@@ -9,6 +9,7 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Literal
 
+from seqlab.data import targets
 from seqlab.data.classfolder import class_digest
 from seqlab.data.dialect import checked_delimiter
 from seqlab.data.files import check_encoding, file_digest, suffix_of
@@ -42,6 +43,8 @@ class Table:
         missing: what to do with rows without a label or text: ``refuse`` them (an empty text is accepted), or ``drop``
             them.
         na: labels that stand for a missing one, such as ``?``.
+        label_separator: what separates several labels of one text; None where each has one.
+        kind: what labels are read for: classes, numbers or sets.
 
     Raises:
         InputError: an option that cannot be.
@@ -61,7 +64,12 @@ class Table:
         header: bool = True,
         missing: Literal["refuse", "drop"] = "refuse",
         na: Sequence[str | int | float] = (),
+        label_separator: str | None = None,
+        kind: targets.Kind = "classification",
     ) -> None:
+        if kind not in targets.KINDS:
+            raise InputError(f"labelled texts are for task={', '.join(targets.KINDS)}, not task={shorten(kind)}.")
+        targets.check_separator(kind, label_separator)
         if not 0 < test_fraction < 1:
             raise InputError(f"test_fraction must lie between 0 and 1, not {test_fraction}.")
         check_encoding(encoding)
@@ -78,7 +86,7 @@ class Table:
         self.path = Path(path)
         self.test_path = None if test_path is None else Path(test_path)
         self.val_path = None if val_path is None else Path(val_path)
-        self.test_fraction = test_fraction
+        self.test_fraction, self.label_column, self.kind = test_fraction, label_column, kind
         self.rows = TextRows(
             columns,
             label_column,
@@ -88,12 +96,13 @@ class Table:
             header,
             missing,
             tuple(str(mark) for mark in na),
+            label_separator,
         )
         self.name = self.path.name.split(".")[0]
 
     def digest(self) -> str:
         """Of the files' bytes and of all options."""
-        found = hashlib.sha256(json.dumps([self.test_fraction, astuple(self.rows)]).encode())
+        found = hashlib.sha256(json.dumps([self.test_fraction, self.kind, astuple(self.rows)]).encode())
         for path in (self.path, self.val_path, self.test_path):
             if path is None:
                 found.update(b"\0none")
@@ -111,24 +120,33 @@ class Table:
                 that is not there, or twice; an empty label; a test or validation label that no training text has;
                 texts that are all the same, so that none can be held out.
         """
-        train = self.rows.examples(self.path)
-        val = None if self.val_path is None else self.rows.examples(self.val_path)
+        train = self.rows.examples(self.path, self.kind)
+        val = None if self.val_path is None else self.rows.examples(self.val_path, self.kind)
         if self.test_path is not None:
-            test = self.rows.examples(self.test_path)
+            test = self.rows.examples(self.test_path, self.kind)
         else:
             train, test = self._hold_out(*train)
-        labels = _sorted_labels(train[1])
-        ids = {label: number for number, label in enumerate(labels)}
+        names = targets.names(self.kind, train[1], self.rows.label_separator, self.label_column)
         return RawText(
-            labels=labels,
-            train=_numbered(train, ids, self.path),
-            test=_numbered(test, ids, self.test_path or self.path),
-            val=None if val is None or self.val_path is None else _numbered(val, ids, self.val_path),
+            labels=names,
+            train=self.encoded(train, names, self.path),
+            test=self.encoded(test, names, self.test_path or self.path),
+            val=None if val is None or self.val_path is None else self.encoded(val, names, self.val_path),
+            kind=self.kind,
         )
+
+    def encoded(self, rows: Rows, names: Sequence[str], path: Path) -> Examples:
+        """Texts, and their labels as targets of outputs that are called ``names``.
+
+        Raises:
+            InputError: a label that is none of them.
+        """
+        texts, labels = rows
+        return texts, targets.encoded(self.kind, labels, names, self.rows.label_separator, path)
 
     def _hold_out(self, texts: list[str], labels: list[str]) -> tuple[Rows, Rows]:
         """``(kept, held)``."""
-        held = by_hash(texts, labels, self.test_fraction)
+        held = by_hash(texts, targets.strata(self.kind, labels), self.test_fraction)
         if not any(held):
             raise InputError(
                 f"{shorten(self.path)} has too few different texts to hold some out for the test: add more, or set "
@@ -142,18 +160,3 @@ class Table:
             for wanted in (False, True)
         )
         return kept_rows, held_rows
-
-
-def _sorted_labels(labels: list[str]) -> tuple[str, ...]:
-    distinct = sorted(set(labels))
-    if all(label.removeprefix("-").isdecimal() and len(label) < 1000 for label in distinct):
-        distinct.sort(key=int)
-    return tuple(distinct)
-
-
-def _numbered(rows: Rows, ids: dict[str, int], path: Path) -> Examples:
-    texts, labels = rows
-    unknown = sorted(set(labels) - set(ids))
-    if unknown:
-        raise InputError(f"{shorten(path)} has the label '{shorten(unknown[0])}', which no training text has.")
-    return texts, [ids[label] for label in labels]

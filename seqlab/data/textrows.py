@@ -24,6 +24,7 @@ from seqlab.data.files import (
     sample_of,
     suffix_of,
 )
+from seqlab.data.targets import Kind, parsed
 from seqlab.errors import InputError, shorten
 from seqlab.schema import did_you_mean
 
@@ -54,6 +55,7 @@ class TextRows:
         missing: rows without a label or text are refused (``refuse``) or left out (``drop``). With ``refuse`` a text
             may be empty, as long as not all are.
         na: labels that stand for no label.
+        label_separator: what separates several labels of a text; in JSON they may be a list, too.
     """
 
     text_columns: tuple[Column, ...]
@@ -64,13 +66,14 @@ class TextRows:
     header: bool = True
     missing: Literal["refuse", "drop"] = "refuse"
     na: tuple[str, ...] = ()
+    label_separator: str | None = None
 
-    def examples(self, path: Path) -> Rows:
+    def examples(self, path: Path, kind: Kind = "classification") -> Rows:
         """All texts with their labels, in the file's order.
 
         Raises:
-            InputError: the file cannot be read; a column that is not there or twice; a broken row; an empty label;
-                no text at all.
+            InputError: the file cannot be read; a column that is not there or twice; a broken row; a label that is
+                empty, or not of that ``kind``; no text at all.
         """
         texts: list[str] = []
         labels: list[str] = []
@@ -86,6 +89,11 @@ class TextRows:
                     f"{shorten(path)}, {place}: the label (column '{self.label_column}') is empty: fill it in, delete "
                     "the row, or leave such rows out with data.missing=drop."
                 )
+            try:
+                parsed(kind, label, self.label_separator)
+            except ValueError as error:
+                where = f"{shorten(path)}, {place}: the label (column '{self.label_column}')"
+                raise InputError(f"{where} '{shorten(label)}' {error}.") from error
             texts.append(text)
             labels.append(label)
         if dropped:
@@ -218,6 +226,8 @@ class TextRows:
         if not labelled:
             return place, _joined(texts), ""
         label = _field(path, row, str(self.label_column), place)
+        if isinstance(label, list) and self.label_separator and all(isinstance(each, str) for each in label):
+            label = self.label_separator.join(label)
         if isinstance(label, (dict, list)):
             raise InputError(f"{where}: '{self.label_column}' must be a label, not {_brief(label)}.")
         said = label.strip() if isinstance(label, str) else "" if label is None else json.dumps(label)

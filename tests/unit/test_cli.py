@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -266,3 +267,59 @@ def test_runs_shows_the_best_floor_whichever_way_is_better(invoke, tmp_path, mon
     assert answer.exit_code == 0, answer.output
     assert floor in answer.stdout
     assert not any(other in answer.stdout for other in {"0.7", "0.5"} - {floor})
+
+
+def test_a_file_is_labelled_row_by_row_as_its_texts_alone_are(invoke, run_dir, home):
+    (home / "new.csv").write_text('id,text\n1,good fun\n2,"bad, dull\nnoise"\n')
+    rows = [json.loads(line) for line in invoke("predict", run_dir, "new.csv", "--json").stdout.splitlines()]
+    texts = [
+        json.loads(line)
+        for line in invoke("predict", run_dir, "good fun", "bad, dull\nnoise", "--json").stdout.splitlines()
+    ]
+    assert rows == [{"row": number, **one} for number, one in enumerate(texts, 1)]
+    shown = invoke("predict", run_dir, "new.csv").stdout
+    assert "row" in shown
+    assert "new.csv" not in shown
+
+    done = invoke("predict", run_dir, "new.csv", "--out", "labels.csv")
+    assert done.stdout == "2 rows written to labels.csv\n"
+    written = pd.read_csv(home / "labels.csv")
+    assert list(written) == ["row", "text", "label", "probability of no", "probability of yes"]
+    assert written["text"].tolist() == ["good fun", "bad, dull\nnoise"]
+    assert written["probability of yes"].tolist() == pytest.approx([one["probabilities"]["yes"] for one in texts])
+    invoke("predict", run_dir, "new.csv", "--out", "labels.jsonl")
+    assert [json.loads(line) for line in (home / "labels.jsonl").read_text().splitlines()] == rows
+
+
+@pytest.mark.parametrize(("words", "input", "sentence"), [
+    (["missing.csv"], None, "There is no file missing.csv: check the path"),
+    (["-"], "text,label\ngood,yes\n", "The first line of standard input, 'text,label', is the header of a table"),
+    (["good", "--out", "a.txt"], None, "--out a.txt: the name must end in .csv or .jsonl"),
+    (["good", "--out", "nowhere/a.csv"], None, "make it first"),
+])  # fmt: skip
+def test_what_is_no_text_is_not_labelled(invoke, run_dir, words, input, sentence):
+    refused = invoke("predict", run_dir, *words, input=input)
+    assert sentence in str(refused.exception)
+    assert refused.stdout == ""
+
+
+def test_evaluate_measures_on_a_file_what_it_measures_on_the_part_of_the_same_rows(invoke, run_dir, home):
+    """And refuses a label that it never saw, and a file beside a part."""
+
+    def measured(*words):
+        return json.loads(invoke("evaluate", run_dir, "--json", *words).stdout)
+
+    shutil.copy(home / "texts.csv", home / "all.csv")
+    whole = measured("--data", "all.csv")
+    parts = {part: measured("--split", part) for part in ("train", "val", "test")}
+    rows = json.loads((run_dir / "summary.json").read_text())
+    assert rows["test"] == parts["test"]
+    sizes = {"train": 20, "val": 2, "test": 2}
+    total = sum(sizes[part] * found["loss"] for part, found in parts.items())
+    assert whole["loss"] == pytest.approx(total / sum(sizes.values()), abs=1e-4)
+    (home / "other.csv").write_text("text,label\ngood,maybe\n")
+    assert "has the label 'maybe', which no training text has" in str(
+        invoke("evaluate", run_dir, "--data", "other.csv").exception
+    )
+    both = invoke("evaluate", run_dir, "--data", "all.csv", "--split", "val")
+    assert "--split val is a part of the run's own data" in str(both.exception)

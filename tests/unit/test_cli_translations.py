@@ -193,7 +193,7 @@ def test_what_it_never_saw_is_named_and_translated_all_the_same(invoke, run_dir)
     (["--horizon", "3", "a"], "--horizon is for runs that forecast, and "),
     (["--csv", "out.csv", "a"], "--csv is for runs that forecast"),
     (["--plot", "out.png", "a"], "--plot is for runs that forecast"),
-    ([], "There is no text to translate: give texts as arguments, or -"),
+    ([], "There is no text to translate: give texts or a file as arguments, or -"),
     (["a", "gr\udcfcn"], "Text 2, 'gr\\udcfcn', holds bytes that are not UTF-8"),
 ])  # fmt: skip
 def test_what_predict_cannot_do_is_one_sentence(invoke, run_dir, home, words, sentence):

@@ -81,7 +81,9 @@ def test_the_seed_decides_which_rows_are_held_out():
 def test_parts_vocabulary_and_sizes():
     data = load(Source(train=40, classes=3), tokenizer="whitespace")
     assert (len(data.train), len(data.val), len(data.test)) == (36, 4, 6)
-    assert data.spec == DataSpec("classification", 3, ("zero", "one", "two"), vocab_size=2 + 1 + 36, pad_id=1)
+    assert data.spec == DataSpec(
+        "classification", 3, ("zero", "one", "two"), vocab_size=39, pad_id=1, counts=(12, 12, 12)
+    )
     assert sorted(set(data.train.targets.tolist())) == [0, 1, 2]
     # The vocabulary comes from the training part alone.
     assert set(texts(data, "val")) == set(texts(data, "test")) == {"common <unk>"}

@@ -86,3 +86,69 @@ def test_refuses_what_cannot_be_learned() -> None:
         Classification(1, ("only",))
     with pytest.raises(InputError, match="label_smoothing"):
         Classification(2, ("a", "b"), label_smoothing=1.0)
+
+
+def test_balanced_weights_are_those_of_scikit_learn_and_count_in_training_alone() -> None:
+    from sklearn.utils.class_weight import compute_class_weight
+
+    counts, targets = [1, 5, 2], [0] + [1] * 5 + [2] * 2
+    task = Classification(3, "abc", class_weights="balanced", counts=counts)
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=np.array(targets))
+    assert task.class_weights == pytest.approx(expected)
+    model, rows = Says(torch.randn(8, 3)), batch(targets)
+    each = F.cross_entropy(model.logits, rows.targets, reduction="none")
+    loss = task.loss(model, rows)
+    torch.testing.assert_close(loss.total, (each * torch.tensor(expected, dtype=torch.float32)[rows.targets]).sum())
+    assert loss.count == 8
+    model.eval()
+    torch.testing.assert_close(task.loss(model, rows).total, each.sum())
+
+
+@pytest.mark.parametrize(("weights", "sentence"), [
+    ("balanced", "balanced needs the number of examples"), ([1, 2], "2 numbers, and the data has 3 classes.*a, b, c"),
+    ([1, -1, 1], "from 0 up"), ([0, 0, 0], "not all of them 0"), ([1, float("nan"), 1], "from 0 up"),
+])  # fmt: skip
+def test_weights_that_cannot_be_are_refused(weights, sentence) -> None:
+    with pytest.raises(InputError, match=sentence):
+        Classification(3, "abc", class_weights=weights)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4])
+@pytest.mark.parametrize("seed", range(3))
+def test_auc_agrees_with_scikit_learn_ties_and_all(classes, seed) -> None:
+    from sklearn.metrics import roc_auc_score
+
+    rng = np.random.default_rng(seed)
+    targets = rng.permutation(np.arange(30) % classes)
+    logits = torch.tensor(rng.integers(0, 3, (30, classes)), dtype=torch.float32)
+    task = Classification(classes, "abcd"[:classes], decides="auc")
+    meter, rows = task.meter(), batch(targets.tolist())
+    meter.update(task.loss(Says(logits), rows), rows)
+    shares = meter.probabilities
+    expected = (
+        roc_auc_score(targets, shares[:, 1])
+        if classes == 2
+        else np.mean([roc_auc_score(targets == label, shares[:, label]) for label in range(classes)])
+    )
+    assert meter.compute()["auc"] == pytest.approx(expected)
+
+
+def test_one_class_has_no_auc_which_is_said_where_it_decides() -> None:
+    rows = batch([1, 1])
+    for decides in ("accuracy", "auc"):
+        task = Classification(2, "ab", decides=decides)
+        meter = task.meter()
+        meter.update(task.loss(Says(torch.zeros(2, 2)), rows), rows)
+        if decides == "accuracy":
+            assert "auc" not in meter.compute()
+        else:
+            with pytest.raises(InputError, match=r"there is no AUC; add .* or set task.decides=accuracy"):
+                meter.compute()
+
+
+def test_what_decides_is_monitored_and_shown() -> None:
+    found = {decides: Classification(2, "ab", decides=decides) for decides in ("accuracy", "macro_f1", "auc", "loss")}
+    assert [task.monitor for task in found.values()] == list(found)
+    assert [task.maximize for task in found.values()] == [True, True, True, False]
+    assert found["accuracy"].headline == ("macro_f1", "accuracy")
+    assert found["auc"].headline == ("auc", "macro_f1", "accuracy")

@@ -1,0 +1,40 @@
+"""How well each class or label is told: precision, recall, F1 and how many examples it has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from seqlab.insight.classification import escape
+
+
+def by_label(right: np.ndarray, said: np.ndarray, labels: Sequence[str]) -> pd.DataFrame:
+    """A row a label: ``label``, ``precision``, ``recall``, ``f1``, ``support``; what is divided by nothing is 0.
+
+    Args:
+        right: ``(N,)`` class ids, or ``(N, K)`` bool.
+        said: likewise.
+        labels: ``K`` names.
+    """
+    if right.ndim == 1:
+        right, said = (ids[:, None] == np.arange(len(labels)) for ids in (right, said))
+    hits, given, support = (right & said).sum(axis=0), said.sum(axis=0), right.sum(axis=0)
+    return pd.DataFrame(
+        {
+            "label": list(labels),
+            "precision": hits / np.maximum(given, 1),
+            "recall": hits / np.maximum(support, 1),
+            "f1": 2 * hits / np.maximum(given + support, 1),
+            "support": support,
+        }
+    )
+
+
+def markdown(report: pd.DataFrame) -> str:
+    """That as a table for TensorBoard."""
+    lines = ["| label | precision | recall | F1 | examples |", "|---|---|---|---|---|"]
+    for label, precision, recall, f1, support in report.itertuples(index=False):
+        lines.append(f"| {escape(label)} | {precision:.3f} | {recall:.3f} | {f1:.3f} | {support:,} |")
+    return "\n".join(lines)
