@@ -184,7 +184,7 @@ def runs(
     ] = "time",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """List finished runs with their numbers, then the interrupted ones with what continues them."""
+    """List finished runs with their numbers, then those that train now, and the command that continues each other."""
     rows, interrupted, warnings = run_folders.read(folder)
     for sentence in warnings:
         print(f"warning: {sentence}", file=sys.stderr)
@@ -195,13 +195,14 @@ def runs(
         for row in rows:
             print(json_text({"run": str(row.path), **row.summary, "settings": row.settings}))
         for one in interrupted:
-            print(json_text({"run": str(one.path), "interrupted": True, "step": one.step, "command": one.command}))
+            if not one.measured:  # those are above, with "complete": false
+                state = {"interrupted": one.holder is None, "training": one.holder is not None}
+                print(json_text({"run": str(one.path), **state, "step": one.step, "command": one.command}))
         return
     if rows:
         runs_table.table(rows).print(width_in_file=200)  # no path cut in a file
     for one in interrupted:
-        at = "" if one.step is None else f" at step {one.step:,}"
-        print(f"not finished{at}: {one.path}\n    continue: {one.command}")
+        print(one.sentence)
 
 
 @app.command()

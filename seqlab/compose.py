@@ -177,8 +177,8 @@ def continued(composed: Mapping[str, Any], stored: Mapping[str, Any], overrides:
     differences = []
     for key in sorted(old.keys() | new.keys()):
         named = "experiment" in asked or any(key == name or key.startswith(name + ".") for name in asked)
-        if not named or old.get(key) == new.get(key):
-            continue
+        if not named or old.get(key) == new.get(key) or (key not in old and key not in asked):
+            continue  # a key that the run's group had not yet: a later version brought it
         if key.startswith(CONTINUABLE):
             result[key] = new.get(key)
         else:
@@ -186,7 +186,7 @@ def continued(composed: Mapping[str, Any], stored: Mapping[str, Any], overrides:
     if differences:
         raise InputError(
             f"This is not the run that is to be continued: {'; '.join(differences)}. "
-            "Leave those options away, or start a new run without resume=."
+            "Remove those options, or start a new run without resume=."
         )
     return _unflatten(result)
 
@@ -201,7 +201,8 @@ def check_continued(config: Mapping[str, Any], saved: Mapping[str, Any]) -> None
     Raises:
         InputError: they differ in what may not change; the message shows each difference.
     """
-    continued(config, saved, [f"{key}=" for key in config if key not in ("run_dir", "runs")])
+    keys = {path for node in (config, saved) for path, _ in flatten(node)}
+    continued(config, saved, [f"{key}=" for key in keys if key not in ("run_dir", "runs")])
 
 
 def _named(override: str) -> str:

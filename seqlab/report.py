@@ -135,7 +135,7 @@ def draw(
                 tracker.figure(f"{split}/by_position", position_loss_figure(*meter.by_position), step)
             samples = build.build_samples(config, data, tracker)
             if isinstance(samples, Samples) and isinstance(model, LanguageModel):
-                print(f"What it writes:\n\n{samples.write(model, step)}\n")
+                print(f"What it writes:\n\n{samples.write(model, step, f'{split}/sample')}\n")
     weight = getattr(getattr(model, "embedding", None), "weight", None)
     if weight is not None and data.pipeline is not None:
         with warned("the embedding projector"):

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from seqlab import stored
+from seqlab.engine.lock import Holder, holder
 from seqlab.errors import InputError, shorten
 from seqlab.words import word
 
@@ -61,15 +62,35 @@ class Row:
 
 @dataclass(frozen=True)
 class Interrupted:
-    """A run without a result: interrupted, or still training."""
+    """A run without a complete result: interrupted, or training now.
+
+    Attributes:
+        path: its folder.
+        step: the last one that was written down.
+        holder: the process that trains it now.
+        measured: whether it has a result, and its report alone is not complete.
+    """
 
     path: Path
     step: int | None
+    holder: Holder | None = None
+    measured: bool = False
 
     @property
     def command(self) -> str:
-        """The command that continues it, from its start if nothing was saved yet."""
+        """The command that continues it, from its start if nothing was saved yet; empty while it trains."""
+        if self.holder is not None:
+            return ""
         return f"seqlab train {word('resume', str(self.path))}"
+
+    @property
+    def sentence(self) -> str:
+        """How it stands, and what to do."""
+        at = "" if self.step is None else f" at step {self.step:,}"
+        if self.holder is not None:
+            return f"training now{at}: {self.path}\n    {self.holder}"
+        what = "report not complete" if self.measured else "not finished"
+        return f"{what}{at}: {self.path}\n    continue: {self.command}"
 
 
 def latest(folder: Path) -> Path:
@@ -92,9 +113,13 @@ def read(folder: Path) -> tuple[list[Row], list[Interrupted], list[str]]:
             rows.append(read_row(path.parent))
         except InputError as error:
             warnings.append(str(error))
-    held = {path.parent for name in ("last.pt", "config.yaml") for path in folder.rglob(name)}
-    unfinished = sorted(path for path in held if not (path / "summary.json").exists() and _is_run(path))
-    interrupted = [Interrupted(path, _last_step(path)) for path in unfinished]
+    held = {path.parent for name in ("last.pt", "last.1.pt", "config.yaml") for path in folder.rglob(name)}
+    incomplete = {row.path: row.summary.get("complete", True) is not True for row in rows}
+    interrupted = []
+    for path in sorted(filter(_is_run, held)):
+        now, measured = holder(path), path in incomplete
+        if now is not None or incomplete.get(path, not (path / "summary.json").exists()):
+            interrupted.append(Interrupted(path, _last_step(path), now, measured))
     return sorted(rows, key=lambda row: (row.time, str(row.path))), interrupted, sorted(warnings)
 
 

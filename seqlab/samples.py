@@ -50,8 +50,8 @@ class Samples:
         """Write one if it is time to; answers whether it was."""
         return _now_and_then(self.write, model, step)
 
-    def write(self, model: LanguageModel, step: int) -> str:
-        """Write one, and answer it with its prompt. The model's mode and the global generators stay as they are."""
+    def write(self, model: LanguageModel, step: int, tag: str = "samples") -> str:
+        """Write one under ``tag``, and return it with its prompt. Mode and global generators stay as they are."""
         training = model.training
         model.eval()
         try:
@@ -59,7 +59,7 @@ class Samples:
             text = self._prompt + "".join(writer.write(self._prompt, self._length))
         finally:
             model.train(training)
-        self._tracker.text("samples", _as_written(text), step)
+        self._tracker.text(tag, _as_written(text), step)
         return text
 
 

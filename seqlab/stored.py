@@ -50,7 +50,10 @@ NODE: Test = (lambda value: isinstance(value, Mapping) and _all(str)(value), "a 
 NUMBER: Test = (lambda value: isinstance(value, int | float) and not isinstance(value, bool), "a number")
 NUMBERS: Test = (lambda value: NODE[0](value) and _all((int, float))(value.values()), "a mapping of names to numbers")
 TEXTS: Test = (lambda value: isinstance(value, list | tuple) and _all(str)(value), "a list of texts")
-TASKS = ("classification", "regression", "tagging", "detection", "language_modeling", "forecasting", "translation")
+TASKS = (
+    "classification", "regression", "multilabel", "tagging", "detection", "language_modeling", "forecasting",
+    "translation",
+)  # fmt: skip
 TASK: Test = (lambda value: isinstance(value, str) and value in TASKS, f"one of {', '.join(TASKS)}")
 
 CONFIG: dict[str, Test] = {

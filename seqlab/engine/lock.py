@@ -6,7 +6,9 @@ import json
 import os
 import socket
 import sys
+import time
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,16 +22,39 @@ except ImportError:  # Windows
 
 NAME = ".lock"
 """The file in a run folder that is locked; there only while a process holds it or after one was killed."""
+
+
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 """A link in a stranger's folder must not lead the lock to another file."""
+TRIES, PAUSE = 5, 0.02
+"""A lock that is taken is tried again for a moment: it may be somebody who only looks whether it is."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that holds a run folder.
+
+    Attributes:
+        pid: its number.
+        host: its machine.
+        since: local time, to the second.
+        command: its command line.
+    """
+
+    pid: str
+    host: str
+    since: str
+    command: str
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host} since {self.since} ({self.command})"
 
 
 class RunLock:
     """``with RunLock() as lock: lock.take(folder)``: holds ``folder`` until the end of the block or of the process.
 
     The operating system's lock (``flock``) is used, which no kill leaves behind. Where the file system has none, the
-    file itself is the lock: it counts while the process that it names is alive, or if it names another computer. On
-    Windows nothing is locked.
+    file itself is the lock: it counts while the process that it names is alive, or if it names another computer.
     """
 
     def __init__(self) -> None:
@@ -62,9 +87,10 @@ class RunLock:
                     f"Cannot write the run folder {shorten(folder, 200)} ({error.strerror}); make it writable or "
                     "choose another run_dir."
                 ) from error
-            if (held := _lock(descriptor, path)) is not None:
+            if not _lock(descriptor, patient=True):
+                holder = _holder(descriptor)
                 os.close(descriptor)
-                raise InputError(held)
+                raise InputError(_in_use(folder, holder))
             if _is_still(path, descriptor):
                 break
             os.close(descriptor)  # whoever held it removed it in between
@@ -99,47 +125,73 @@ def check_free(folder: str | Path) -> None:
     Raises:
         InputError: who holds it.
     """
+    if (found := holder(folder)) is not None:
+        raise InputError(_in_use(folder, found))
+
+
+def holder(folder: str | Path) -> Holder | None:
+    """Who trains in ``folder`` now; None if nobody does. Nothing is changed."""
     try:
-        descriptor = os.open(path := Path(folder) / NAME, os.O_RDWR | _NO_LINK)
+        descriptor = os.open(Path(folder) / NAME, os.O_RDONLY | _NO_LINK)
     except OSError:
-        return
+        return None
     try:
-        if (held := _lock(descriptor, path)) is not None:
-            raise InputError(held)
+        return None if _lock(descriptor, shared=True) else _holder(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, path: Path) -> str | None:
-    """None if the file is now locked by this process; else a sentence on who holds it."""
-    if fcntl is not None:
+def _lock(descriptor: int, shared: bool = False, patient: bool = False) -> bool:
+    """Whether the file is now locked by this process.
+
+    Args:
+        descriptor: of the open file.
+        shared: with others that only look.
+        patient: try for a moment.
+    """
+    for attempt in range(TRIES if patient else 1):
+        if attempt:
+            time.sleep(PAUSE)
+        if fcntl is None:
+            break
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
-            return _in_use(path, _read(descriptor))
+            continue
         except OSError:  # a file system without locks
-            pass
-        else:
-            return None
-    holder = _read(descriptor)
-    if not _alive(holder):
-        return None
-    return f"{_in_use(path, holder)} If that process is gone, delete {shorten(path, 200)}."
+            break
+        return True
+    else:
+        return False
+    return not _alive(_read(descriptor))
 
 
 def _alive(holder: dict[str, Any]) -> bool:
-    """Whether the process that a lock file names may still be running."""
-    if os.name != "posix":  # nothing here asks without sending a signal
-        return False
+    """Whether the process that a lock file names may still be at work."""
     if holder.get("host") != socket.gethostname():
         return bool(holder)
     try:
-        os.kill(int(holder["pid"]), 0)
+        pid = int(holder["pid"])
+        if os.name == "nt":  # where kill ends the process, whatever the signal
+            return _alive_on_windows(pid)
+        os.kill(pid, 0)
     except PermissionError:  # it is another user's
         return True
     except (OSError, KeyError, TypeError, ValueError, OverflowError):
         return False
     return True
+
+
+def _alive_on_windows(pid: int) -> bool:
+    import ctypes
+
+    query, active, status = 0x1000, 259, ctypes.c_ulong()
+    kernel: Any = ctypes.windll.kernel32  # type: ignore[attr-defined,unused-ignore]
+    if not (process := kernel.OpenProcess(query, False, pid)):
+        return False
+    kernel.GetExitCodeProcess(process, ctypes.byref(status))
+    kernel.CloseHandle(process)
+    return status.value == active
 
 
 def _is_still(path: Path, descriptor: int) -> bool:
@@ -168,9 +220,13 @@ def _read(descriptor: int) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _in_use(path: Path, holder: dict[str, Any]) -> str:
-    who = "another process"
-    if holder:
-        pid, host, since, command = (shorten(holder.get(key, "?"), 300) for key in ("pid", "host", "since", "command"))
-        who = f"process {pid} on {host} since {since} ({command})"
-    return f"{shorten(path.parent, 200)} is in use by {who}: wait until it ends, stop it, or choose another run_dir."
+def _holder(descriptor: int) -> Holder:
+    found = _read(descriptor)
+    return Holder(*(shorten(found.get(key, "?"), 300) for key in ("pid", "host", "since", "command")))
+
+
+def _in_use(folder: str | Path, holder: Holder) -> str:
+    return (
+        f"{shorten(folder, 200)} is in use by {holder}: wait until it ends, stop it, or choose another run_dir. "
+        f"If that process is gone, delete {shorten(Path(folder) / NAME, 200)}."
+    )
