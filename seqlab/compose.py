@@ -125,7 +125,12 @@ def plain(config: DictConfig) -> dict[str, Any]:
         key = error.full_key
         raise InputError(f"{key} has no value: give it on the command line, {key}=VALUE.") from None
     except OmegaConfBaseException as error:
-        raise InputError(f"The configuration does not resolve: {str(error).splitlines()[0]}.") from None
+        reason = shorten(str(error).splitlines()[0], 200).rstrip(".")
+        where = f"{shorten(error.full_key)}: " if error.full_key else ""
+        raise InputError(
+            f"{where}${{...}} stands for the value of another key, which is not there ({reason}): name a key that is, "
+            "or write \\${ where you mean the text."
+        ) from None
 
 
 def save(config: Mapping[str, Any], path: Path) -> None:

@@ -184,15 +184,15 @@ def check_files(config: Mapping[str, Any]) -> None:
     for key, value in named:
         for path in value if isinstance(value, list) else [value]:
             if isinstance(path, str) and not os.path.exists(path):
-                raise InputError(f"{key}={shorten(path, 300)} does not exist{_nearby(path)}.")
+                raise InputError(f"{key}={shorten(path, 300)} does not exist{_nearby(path)}")
 
 
 def _nearby(path: str) -> str:
-    """What a wrong path may have meant."""
+    """The end of the sentence: what a wrong path may have meant."""
     import difflib
 
     folder, name = os.path.split(path)
     if not os.path.isdir(folder):
-        return f": there is no folder {shorten(folder, 300)}"
+        return f": there is no folder {shorten(folder, 300)}."
     near = difflib.get_close_matches(name, os.listdir(folder), n=1, cutoff=0.6)
-    return f"; did you mean {os.path.join(folder, near[0])}?" if near else f": {folder} holds no such file"
+    return f"; did you mean {os.path.join(folder, near[0])}?" if near else f": {folder} holds no such file."

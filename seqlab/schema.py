@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import json
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,12 +41,20 @@ def _nearest(value: Any, hint: Any) -> str:
 
 
 def _as_text(path: str, value: Any, hint: Any) -> str:
-    """How to write a number that is meant as text, where text would do."""
-    texts = [str(item) for item in value] if isinstance(value, list) else str(value)
-    data = path.startswith("data.") or "." not in path  # elsewhere texts are names of parts, and no number is one
-    if not data or isinstance(value, str | bool) or value is None or not accepts(texts, hint):
+    """The end of the sentence: how to write a list of one, or a number that is meant as text, where that would do."""
+    if not path.startswith("data.") and "." in path:  # elsewhere texts are names of parts, and no number is one
         return "."
-    return f": to mean text, quote it: {words.text_word(path, texts)}"
+    if isinstance(value, str | int) and accepts([value], hint):
+        listed = words.word(path, [value]) if isinstance(value, str) else f"'{path}=[{value}]'"
+        return f": write {listed}"
+    texts = [_as_typed(item) for item in value] if isinstance(value, list) else str(value)
+    if isinstance(value, str | bool) or value is None or not accepts(texts, hint):
+        return "."
+    return f": to mean text, quote it as it stands in the data: {words.text_word(path, texts)}"
+
+
+def _as_typed(item: Any) -> str:
+    return json.dumps(item) if isinstance(item, bool) or item is None else str(item)
 
 
 def _words(hint: Any) -> tuple[Any, ...]:

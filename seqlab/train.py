@@ -16,7 +16,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from seqlab import __version__, compose, hints, resuming, runs_table, stored, trust
 from seqlab.engine.interrupt import ends_command, leaving
@@ -165,7 +165,8 @@ def _hydra_train(composed: DictConfig) -> float | None:
 
     A run of a sweep that fails, such as one that diverges, does not end the sweep.
     """
-    overrides = list(HydraConfig.get().overrides.task)
+    words: Any = OmegaConf.to_container(HydraConfig.get().overrides, resolve=False)
+    overrides = list(words["task"])
     try:
         with one_sentence():  # here, not around Hydra: it announces whatever passes through it
             result = train(compose.settled(composed, overrides))

@@ -26,6 +26,7 @@ ROWS = 1 << 16
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NAN", "-nan", "<NA>", "NULL", "null", "None", "NaT")
 """Cells that stand for a number that is missing."""
 
+_BLANK = [" " * count for count in range(17)]  # cells that hold nothing
 _HEAD = 1_000  # rows by which a column is judged
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": ",", ".dat": ","}
 _MARKS = {"comma": ",", "point": ".", "space": " ", "apostrophe": "'"}
@@ -244,7 +245,7 @@ class ColumnFile:
         return {
             "keep_default_na": False,
             "na_values": {
-                name: [""] if name in words else [*MISSING, *self.na] for name in names
+                name: _BLANK if name in words else [*MISSING, *self.na, *_BLANK] for name in names
             },  # a series may be called NA
             "names": names,
             "header": None,

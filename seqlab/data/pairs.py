@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
+from seqlab.data.blank import without_blank_end
 from seqlab.data.files import check_columns, check_encoding, file_digest, lines_of, read_lines
 from seqlab.data.parallel import RawPairs, Sentences
-from seqlab.types import InputError
+from seqlab.errors import InputError, shorten
 
 Part = tuple[Path, Path | None]
 """A file of two columns, or a file of sources and one of targets."""
@@ -103,8 +105,8 @@ class PairsFile:
         return self._columns(path) if target_path is None else aligned(path, target_path, self.encoding)
 
     def _columns(self, path: Path) -> Sentences:
-        lines = lines_of(path, self.encoding)
-        line = next(lines, "")
+        numbered = _without_blank_end(lines_of(path, self.encoding))
+        _, line = next(numbered, (1, ""))
         header = [name.strip() for name in line.split("\t")]
         check_columns(header, path)
         if not line.strip():
@@ -119,8 +121,8 @@ class PairsFile:
         )
         found: Sentences = ([], [])
         if not isinstance(self.source_column, str):
-            lines = lines_of(path, self.encoding)
-        for number, line in enumerate(lines, 2 if isinstance(self.source_column, str) else 1):
+            numbered = _without_blank_end(lines_of(path, self.encoding))
+        for number, line in numbered:
             cells = line.split("\t")
             if len(cells) != len(header):
                 if not line.strip():
@@ -145,6 +147,8 @@ class PairsFile:
 
     def _place(self, column: int | str, header: list[str], path: Path) -> int:
         if isinstance(column, str):
+            if header.count(column) > 1:
+                raise InputError(f"{path} has two columns '{shorten(column)}': rename one.")
             if column in header:
                 return header.index(column)
             listed = ", ".join(f"'{name}'" for name in header)
@@ -189,6 +193,9 @@ def aligned(source: Path, target: Path, encoding: str = "utf-8") -> Sentences:
         [line.strip() for line in read_lines(source, encoding)],
         [line.strip() for line in read_lines(target, encoding)],
     )
+    last = max(number for lines in found for number, line in enumerate(lines, 1) if line)
+    for lines in found:
+        del lines[last:]  # blank on both sides
     for path, lines in zip((source, target), found, strict=True):
         if "" in lines:
             raise InputError(
@@ -203,6 +210,11 @@ def aligned(source: Path, target: Path, encoding: str = "utf-8") -> Sentences:
             f"{max(counts):,}; the lines of both must belong together one by one."
         )
     return found
+
+
+def _without_blank_end(lines: Iterator[str]) -> Iterator[tuple[int, str]]:
+    """Lines with their numbers, without blank ones at the end."""
+    return without_blank_end(enumerate(lines, 1), lambda line: not line.strip(), "")
 
 
 def _part(name: str, path: str | Path | None, target_path: str | Path | None) -> Part | None:

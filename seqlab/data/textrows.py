@@ -7,9 +7,11 @@ import logging
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
+from seqlab.data.blank import without_blank_end
 from seqlab.data.classfolder import class_rows
 from seqlab.data.dialect import detect, is_spaced
 from seqlab.data.files import (
@@ -154,16 +156,18 @@ class TextRows:
         )
         if sentence := dialect.said(path):
             log.info(sentence)
-        width = 0
         with readable(path, self.encoding), open_text(path, self.encoding) as file:
-            for number, row in csv_rows(file, path, dialect, quoted=self.quoted):
-                if not row:
-                    continue
-                width = width or len(row)
+            rows = (row for row in csv_rows(file, path, dialect, quoted=self.quoted) if row[1])
+            first = next(rows, None)
+            width = 0 if first is None else len(first[1])
+            rest = (
+                rows if width == 1 else without_blank_end(rows, lambda row: not any(map(str.strip, row)), [""] * width)
+            )
+            for number, row in chain([] if first is None else [first], rest):
                 if len(row) != width:
                     raise InputError(
-                        f"{shorten(path)}, line {number}: {len(row)} fields where the first line has {width}: enclose "
-                        "fields that hold the delimiter in quotation marks, or set data.delimiter."
+                        f"{shorten(path)}: line {number} and the first line have {len(row)} and {width} cells: enclose "
+                        "cells that hold the delimiter in quotation marks, or set data.delimiter."
                     )
                 if self.quoted and any(is_spaced(cell) and cell.rstrip()[-1] == '"' for cell in row):
                     raise InputError(

@@ -208,7 +208,8 @@ def _day_first(
             f"{path}: '{plain.name}' has the day first in '{shorten(late['a'][0], 40)}' and the month first in "
             f"'{shorten(late['b'][0], 40)}': write all of them as 2016-12-31."
         )
-    example = late["a"] or late["b"] or matches[0]
+    unlike = next((match for match in matches if int(match["a"]) != int(match["b"])), matches[0])
+    example = late["a"] or late["b"] or unlike
     if not late["a"] and not late["b"] and example["s"] != ".":
         one, two = (f"{example['Y']}-{int(example[m]):02}-{int(example[d]):02}" for m, d in ("ba", "ab"))
         raise InputError(

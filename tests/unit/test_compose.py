@@ -228,5 +228,27 @@ def test_a_number_that_is_meant_as_text_is_told_how_to_be_quoted():
 
     with pytest.raises(InputError, match=r"^data.label_column must be text.* 'data.label_column=\"2015\"'$"):
         check("data", read, {"label_column": 2015, "past": []})
-    with pytest.raises(InputError, match=r": to mean text, quote it: 'data.past=\[\"2015\",a\]'$"):
+    quoted = r": to mean text, quote it as it stands in the data: 'data.past=\[\"2015\",%s\]'$"
+    with pytest.raises(InputError, match=quoted % "a"):
         check("data", read, {"label_column": "a", "past": [2015, "a"]})
+    with pytest.raises(InputError, match=quoted % r"\"true\",\"null\""):
+        check("data", read, {"label_column": "a", "past": [2015, True, None]})
+    with pytest.raises(InputError, match=r"^data.past must be a list.*, not 'a b': write 'data.past=\[\"a b\"\]'$"):
+        check("data", read, {"label_column": "a", "past": "a b"})
+
+
+def test_a_whole_number_in_place_of_a_list_is_shown_as_a_list():
+    from seqlab.schema import check
+
+    def read(targets: list[str | int]) -> None:
+        """A source's options."""
+
+    with pytest.raises(InputError, match=r", not 2015: write 'data.targets=\[2015\]'$"):
+        check("data", read, {"targets": 2015})
+
+
+def test_a_key_that_another_refers_to_must_be_there():
+    with pytest.raises(
+        InputError, match=r"^optim\.lr: \$\{\.\.\.\} stands for the value of another key, .*'nowhere' not found"
+    ):
+        composed("optim.lr=${nowhere}")

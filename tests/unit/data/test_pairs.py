@@ -69,6 +69,14 @@ def test_what_surrounds_a_sentence_and_what_is_no_line_end(tmp_path):
     assert sorted(all_rows(PairsFile(path, encoding="utf-16").read())) == sorted(ROWS)
 
 
+@pytest.mark.parametrize("end", ["\n", "\n \n\t\n", "\t\n" * 200])
+def test_blank_lines_at_the_end_are_no_pairs(tmp_path, end):
+    path = write(tmp_path / "a.tsv", columns(ROWS) + end)
+    assert PairsFile(path, test_path=path).read().train == tuple(map(list, zip(*ROWS, strict=True)))
+    two = aligned(write(tmp_path / "a.de", side(ROWS, 0) + end), write(tmp_path / "a.en", side(ROWS, 1)))
+    assert list(zip(*two, strict=True)) == ROWS
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from("abcdefghijkl"), st.sampled_from("xy")), min_size=2, max_size=40), st.randoms()
@@ -114,7 +122,7 @@ def test_the_digest_follows_contents_and_options(tmp_path):
         (b"a\tb\nc d\n", {}, "line 2: 1 column where line 1 has 2 columns: .*by a tab"),
         (b"a\tb\nc\td\te\n", {}, "line 2: 3 columns where line 1 has 2 columns"),
         (b"a\tb\n\nc\td\n", {}, "line 2 is empty: delete it"),
-        (b"a\tb\nc\td\n\n", {}, "line 3 is empty: delete it"),
+        (b"de\tde\ten\na\tb\tc\n", {"source_column": "de", "target_column": "en"}, "has two columns 'de': rename one"),
         (b"a\tb\n \td\n", {}, "line 2: column 1 is empty: fill it in or delete the line"),
         (b"a\tb\nc\t\n", {}, "line 2: column 2 is empty"),
         (b"de\ten\nx\ty\nc\t\n", {"source_column": "de", "target_column": "en"}, "line 3: column 'en' is empty"),
@@ -123,7 +131,7 @@ def test_the_digest_follows_contents_and_options(tmp_path):
         (b"a\tb\n", {"target_column": 3}, "no column 3: line 1 has 2 columns; set"),
         (b"a\tb\nc\xff\td\n", {}, "line 2 is not utf-8 text .*: set data.encoding"),
         (b"", {}, "holds no text"),
-        (b" \n\n", {}, "line 1 is empty: delete it"),
+        (b" \n\n", {}, "holds no text"),
         (b"a\tb\na\tc\n", {}, "has one source alone, so none can be held out .* or set test_path"),
     ],
 )

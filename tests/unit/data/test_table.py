@@ -92,6 +92,13 @@ def test_long_texts_and_plain_quotation_marks(tmp_path):
         Table(path, test_path=path).read()
 
 
+@pytest.mark.parametrize("end", [b"\n\n", b",\n" * 114, b"  \n\t\n,,,\n"])
+def test_blank_rows_at_the_end_are_no_examples(tmp_path, end):
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"text,label\na,x\nb,y\n" + end)
+    assert Table(path, test_path=path).read().train[0] == ["a", "b"]
+
+
 def test_the_digest_follows_contents_and_options(tmp_path):
     path, other = write(tmp_path / "a.csv"), write(tmp_path / "b.csv", ROWS[:50])
     first = Table(path).digest()
@@ -116,8 +123,10 @@ def test_the_digest_follows_contents_and_options(tmp_path):
         ("a.csv", b"", "no column 'text'"),
         ("a.csv", b"text,label\n\n", "holds no examples"),
         ("a.csv", b"text,label\na,x\nb,\n", "line 3: the label .* is empty"),
-        ("a.csv", b"text,label\na,x\nb,y,z\n", "line 3: 3 fields where the first line has 2"),
+        ("a.csv", b"text,label\na,x\nb,y,z\n", "line 3 and the first line have 3 and 2 cells"),
         ("a.csv", b'text,label\na,x\n"b,y\n', "line 3: .*quotation marks"),
+        ("a.csv", b"text,label\na,x\n,\nb,y\n", "line 3: the label .* is empty"),
+        ("a.csv", b"text,label\na,x\n \nb,y\n", "line 3: the label .* is empty"),
         ("a.csv", b"text,label\n,x\n  ,y\n", "every text .* is empty"),
         ("a.csv", b"text,label\ncaf\xe9,x\n", "line 2 is not utf-8 text .*: set data.encoding"),
         ("a.csv", b"text,label\na,x\nb,y\n", "too few different texts"),

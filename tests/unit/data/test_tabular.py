@@ -475,7 +475,7 @@ def test_files_as_people_have_them(tmp_path, caplog):
 
 
 def test_blank_lines_at_the_end_are_no_rows(tmp_path):
-    for blank in ("\n", ",,\n" * 114):
+    for blank in ("\n", ",,\n" * 114, "  \n", " ,  , \n,,\n"):
         path = tmp_path / "a.csv"
         path.write_text("x,y,z\n" + "".join(f"{n},{n},{n}\n" for n in range(5)) + blank, encoding="utf-8")
         assert len(SeriesFile(path, targets=["y"]).read()) == 5

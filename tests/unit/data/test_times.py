@@ -83,7 +83,7 @@ def test_day_and_month_are_told_apart_or_asked_for():
     assert read("01/02/2020", day_first=True) == ["2020-02-01T00:00:00"]
     assert read("01/02/20", day_first=False) == ["2020-01-02T00:00:00"]
     with pytest.raises(InputError, match=r"'01/02/2020', which could be 2020-02-01 \(day first\) or 2020-01-02: set"):
-        read("01/02/2020")
+        read("01/01/2020", "01/02/2020")
     with pytest.raises(InputError, match="day first in '13/01/2020' and the month first in '01/13/2020'"):
         read("13/01/2020", "01/13/2020")
     with pytest.raises(InputError, match=r"whose year has two digits: set data.time_format"):
