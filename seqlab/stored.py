@@ -110,6 +110,7 @@ OPTIONAL: dict[str, Test] = {
     "spec.start_id": _whole(),
     "spec.eos_id": _whole(),
     "spec.shared": FLAG,
+    "spec.counts": (lambda value: isinstance(value, list | tuple) and _all(int)(value), "a list of whole numbers"),
     "metrics": NUMBERS,
     "step": _whole(),
     "epoch": _whole(),
