@@ -111,6 +111,8 @@ OPTIONAL: dict[str, Test] = {
     "spec.eos_id": _whole(),
     "spec.shared": FLAG,
     "spec.counts": (lambda value: isinstance(value, list | tuple) and _all(int)(value), "a list of whole numbers"),
+    "spec.mean": NUMBER,
+    "spec.deviation": NUMBER,
     "metrics": NUMBERS,
     "step": _whole(),
     "epoch": _whole(),
