@@ -50,6 +50,10 @@ NODE: Test = (lambda value: isinstance(value, Mapping) and _all(str)(value), "a 
 NUMBER: Test = (lambda value: isinstance(value, int | float) and not isinstance(value, bool), "a number")
 NUMBERS: Test = (lambda value: NODE[0](value) and _all((int, float))(value.values()), "a mapping of names to numbers")
 TEXTS: Test = (lambda value: isinstance(value, list | tuple) and _all(str)(value), "a list of texts")
+COUNTS: Test = (
+    lambda value: isinstance(value, list | tuple) and all(map(_whole()[0], value)),
+    "a list of whole numbers",
+)
 TASKS = (
     "classification", "regression", "multilabel", "tagging", "detection", "language_modeling", "forecasting",
     "translation",
@@ -110,7 +114,7 @@ OPTIONAL: dict[str, Test] = {
     "spec.start_id": _whole(),
     "spec.eos_id": _whole(),
     "spec.shared": FLAG,
-    "spec.counts": (lambda value: isinstance(value, list | tuple) and _all(int)(value), "a list of whole numbers"),
+    "spec.counts": COUNTS,
     "spec.mean": NUMBER,
     "spec.deviation": NUMBER,
     "metrics": NUMBERS,

@@ -10,17 +10,19 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import torch
 
-from seqlab import durable
+from seqlab import durable, stored
 from seqlab.compose import composed
 from seqlab.engine import checkpoint, lock
 from seqlab.engine.tracker import Tracker
 from seqlab.errors import InputError
 from seqlab.train import train
+from seqlab.types import DataSpec
 
 ROOT = Path(__file__).parents[2]
 ROWS = [("good clean fun", "yes"), ("bad dull noise", "no"), ("fun and good", "yes"), ("dull and bad", "no")] * 6
@@ -242,6 +244,11 @@ def test_a_kill_anywhere_in_a_save_leaves_a_checkpoint(tmp_path, monkeypatch, st
     with pytest.raises(GeneratorExit):
         checkpoint.save(path, {"number": 2}, keep=2)
     assert checkpoint.load(checkpoint.kept(path)[0])["number"] == 1
+
+
+def test_everything_that_a_checkpoint_says_of_its_data_is_known_to_what_reads_it():
+    """A field of the data's description that is new must be described for run folders too, or none opens again."""
+    assert {field.name for field in fields(DataSpec)} == set(stored.SPEC)
 
 
 # One command line -----------------------------------------------------------------------------------------------------
