@@ -110,6 +110,9 @@ OPTIONAL: dict[str, Test] = {
     "spec.start_id": _whole(),
     "spec.eos_id": _whole(),
     "spec.shared": FLAG,
+    "spec.counts": (lambda value: isinstance(value, list | tuple) and _all(int)(value), "a list of whole numbers"),
+    "spec.mean": NUMBER,
+    "spec.deviation": NUMBER,
     "metrics": NUMBERS,
     "step": _whole(),
     "epoch": _whole(),
@@ -141,7 +144,6 @@ CONTINUED: dict[str, Test] = {
     "trainer.window": NUMBERS,
 }
 """What a ``last.pt`` holds besides, so that training goes on from it."""
-SPEC = ("task", "num_outputs", "labels", *(name.removeprefix("spec.") for name in OPTIONAL if name.startswith("spec.")))
 SUMMARY: dict[str, Test] = {"monitor": TEXT, "seconds": NUMBER, "params": NUMBER}
 """What every ``summary.json`` holds."""
 SUMMARY_OPTIONAL: dict[str, Test] = dict.fromkeys(("val", "test", "floor"), _or_null(NODE))
@@ -209,9 +211,6 @@ def checkpoint(found: Mapping[str, Any], where: str | Path, *, continued: bool =
     if continued:
         _hold(found, CONTINUED, where)
     config(found["config"], where, "config.")
-    for name in found["spec"]:
-        if name not in SPEC:
-            raise _damaged(where, f"spec.{name}", "is not known")
     for name in ("pipeline", "scaling"):
         bound(found.get(name), where, name, MOST_TOKENS)
 
