@@ -148,7 +148,6 @@ CONTINUED: dict[str, Test] = {
     "trainer.window": NUMBERS,
 }
 """What a ``last.pt`` holds besides, so that training goes on from it."""
-SPEC = ("task", "num_outputs", "labels", *(name.removeprefix("spec.") for name in OPTIONAL if name.startswith("spec.")))
 SUMMARY: dict[str, Test] = {"monitor": TEXT, "seconds": NUMBER, "params": NUMBER}
 """What every ``summary.json`` holds."""
 SUMMARY_OPTIONAL: dict[str, Test] = dict.fromkeys(("val", "test", "floor"), _or_null(NODE))
@@ -216,9 +215,6 @@ def checkpoint(found: Mapping[str, Any], where: str | Path, *, continued: bool =
     if continued:
         _hold(found, CONTINUED, where)
     config(found["config"], where, "config.")
-    for name in found["spec"]:
-        if name not in SPEC:
-            raise _damaged(where, f"spec.{name}", "is not known")
     for name in ("pipeline", "scaling"):
         bound(found.get(name), where, name, MOST_TOKENS)
 

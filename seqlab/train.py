@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from seqlab.engine.state import Result
 
 
-HOW = "add trust=true to the command line"
-"""How a run that is continued is trusted."""
 _finished: list[Path] = []
 """Folders of the runs that this process has measured, for the table at the end of a sweep."""
 _failed: list[str] = []
@@ -52,8 +50,8 @@ def train(config: Mapping[str, Any]) -> Result:
     from seqlab.models import summarize
 
     trusted = config["resume"] is None or config.get("trust", False)
+    trust.check(config, Path(config["resume"] or "") / "config.yaml", trusted=trusted, how=resuming.HOW)
     if config["resume"] is not None:
-        trust.check(config, Path(config["resume"]) / "config.yaml", trusted=trusted, how=resuming.HOW)
         trust.check_links(Path(config["resume"]), trusted=trusted)
     build.check_config(config)
     with RunLock() as lock:

@@ -288,3 +288,14 @@ def test_every_shipped_dataset_is_opened_without_trust(data):
 @pytest.mark.parametrize("model", sorted(path.stem for path in (CONFIGS / "model").glob("*.yaml")))
 def test_every_shipped_model_is_opened_without_trust(model):
     assert not list(trust.foreign(composed(f"model={model}", "data=dates" if model == "seq2seq" else "data=reviews")))
+
+
+def test_a_new_training_finds_code_of_the_current_folder(tmp_path, homes, run_command, monkeypatch, no_figures):
+    (tmp_path / "own.py").write_text("from seqlab.nn.cells import LSTM\nclass Own(LSTM):\n    pass\n")
+    words = ["data=csv", f"data.path={homes / 'texts.csv'}", "model.cell={_target_: own.Own}", "run_dir=run", *SMALL]
+    done = run_command("train", *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = run_command("train", "resume=run", "trainer.max_steps=3", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "add trust=true to the command line" in done.stderr
+    monkeypatch.delitem(sys.modules, "own", raising=False)

@@ -68,7 +68,7 @@ def forge(run, folder, changes, name="best.pt"):
         ("spec/vocab_size", 10**30, "field 'spec.vocab_size' must be a whole number"),
         ("spec/labels", "yes", "field 'spec.labels' must be a list of texts, not 'yes'"),
         ("spec/labels", [1, 2], "field 'spec.labels' must be a list of texts"),
-        ("spec/more", 1, "field 'spec.more' is not known"),
+        ("spec/more", 1, "unexpected keyword argument 'more'"),
         ("spec/task", MISSING, "field 'spec.task' is missing"),
         ("digest", MISSING, "field 'digest' is missing"),
         ("pipeline", MISSING, "field 'pipeline' is missing"),
