@@ -123,3 +123,13 @@ def test_answers_are_written_as_a_table_that_reads_back(tmp_path):
     assert found.to_dict("records") == [
         {"row": 1, "text": 'a "b"\n,c', "labels": "x;y", "probability of x": 0.9, "probability of y": 0.6}
     ]
+
+
+def test_a_stored_scale_must_be_one():
+    from seqlab.stored import OPTIONAL
+
+    for name, good, bad in (
+        ("spec.counts", [3, 4], [3, -4]), ("spec.mean", -2.5, float("nan")), ("spec.deviation", 0.1, 0.0),
+    ):  # fmt: skip
+        assert OPTIONAL[name][0](good)
+        assert not OPTIONAL[name][0](bad)
