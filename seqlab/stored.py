@@ -48,6 +48,7 @@ NAME: Test = (lambda value: isinstance(value, str) and 0 < len(value) <= 200, "a
 FLAG: Test = (lambda value: isinstance(value, bool), "true or false")
 NODE: Test = (lambda value: isinstance(value, Mapping) and _all(str)(value), "a mapping of names to values")
 NUMBER: Test = (lambda value: isinstance(value, int | float) and not isinstance(value, bool), "a number")
+FINITE: Test = (lambda value: NUMBER[0](value) and abs(value) < 1e300, "a finite number")
 NUMBERS: Test = (lambda value: NODE[0](value) and _all((int, float))(value.values()), "a mapping of names to numbers")
 TEXTS: Test = (lambda value: isinstance(value, list | tuple) and _all(str)(value), "a list of texts")
 COUNTS: Test = (
@@ -115,8 +116,8 @@ OPTIONAL: dict[str, Test] = {
     "spec.eos_id": _whole(),
     "spec.shared": FLAG,
     "spec.counts": COUNTS,
-    "spec.mean": NUMBER,
-    "spec.deviation": NUMBER,
+    "spec.mean": FINITE,
+    "spec.deviation": (lambda value: FINITE[0](value) and value > 0, "a number above 0"),
     "metrics": NUMBERS,
     "step": _whole(),
     "epoch": _whole(),
