@@ -191,6 +191,7 @@ def test_a_folder_that_names_foreign_code_is_not_built(run_dir, tmp_path):
         (["data=imdb", "data.download=false", "data.root=none"], "aclImdb_v1.tar.gz"),
         (["runs=texts.csv", "data=csv", "data.path=texts.csv"], "No run folder can be made under texts.csv"),
         (["resume=none"], "none/config.yaml does not exist"),
+        (["optim.lr=${nowhere}"], "error: optim.lr: ${...} stands for the value of another key"),
     ],
 )
 def test_a_mistake_on_the_command_line_is_one_sentence_and_status_2(words, sentence, home, run_command):
