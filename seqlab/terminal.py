@@ -27,7 +27,8 @@ class PlainTable:
 
     def __init__(self, *columns: str | Column, title: str | None = None, footer: bool = False) -> None:
         made = [Column(Text(one)) if isinstance(one, str) else _as_text(one) for one in columns]
-        self.table = Table(*made, title=None if title is None else Text(title), show_footer=footer)
+        self.title = None if title is None else Text(title)
+        self.table = Table(*made, show_footer=footer)
 
     def add_row(self, *cells: str, style: str | None = None) -> None:
         """Add one row of plain strings."""
@@ -35,7 +36,12 @@ class PlainTable:
 
     def print(self, width_in_file: int | None = None) -> None:
         """Write it to standard output, ``width_in_file`` characters wide where that is no terminal."""
-        Console(width=None if sys.stdout.isatty() else width_in_file).print(self.table)
+        console = Console(width=None if sys.stdout.isatty() else width_in_file)
+        if self.title is not None and self.title.cell_len > console.measure(self.table).maximum:
+            console.print(self.title, soft_wrap=True)  # rich would break it, and the path in it, into short lines
+        else:
+            self.table.title = self.title
+        console.print(self.table)
 
 
 def _as_text(column: Column) -> Column:

@@ -31,6 +31,15 @@ def test_a_table_shows_markup_as_it_is(text, capsys):
     assert capsys.readouterr().out.count(text) == 3
 
 
+def test_a_title_wider_than_its_table_stays_on_one_line(capsys):
+    title = "a folder with a long name/" * 6
+    table = PlainTable("metric", title=title)
+    table.add_row("0.5")
+    table.print(width_in_file=80)
+    table.print(width_in_file=80)
+    assert capsys.readouterr().out.splitlines().count(title) == 2
+
+
 def test_json_has_no_nan_and_no_numpy():
     value = {"a": math.nan, "b": [np.float32(1.5), math.inf], "c": np.arange(2), 3: True, "d": None, "e": np.int64(7)}
     text = json_text(value)
