@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -27,8 +27,8 @@ from seqlab.data.files import (
     suffix_of,
 )
 from seqlab.data.targets import Kind, parsed
+from seqlab.data.textcolumns import Column, field, named, numbered
 from seqlab.errors import InputError, shorten
-from seqlab.schema import did_you_mean
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +38,6 @@ FORMATS = (*DELIMITERS, *LINES, ".json", ".xlsx")
 
 Rows = tuple[list[str], list[str]]
 """Texts and labels."""
-Column = str | int
-"""The name of a column, or its number from 1 on where there is no header."""
 _MOST_WORKBOOK = 1 << 31  # bytes of an .xlsx file, unpacked
 
 
@@ -190,7 +188,7 @@ class TextRows:
     def _places(self, path: Path, first: Sequence[str], labelled: bool) -> tuple[list[int], int]:
         """Where in a row the texts and the label stand."""
         columns = [*self.text_columns, self.label_column] if labelled else list(self.text_columns)
-        find = _named if self.header else _numbered
+        find = named if self.header else numbered
         found = [find(path, column, first) for column in columns]
         return (found[:-1], found[-1]) if labelled else (found, -1)
 
@@ -221,7 +219,7 @@ class TextRows:
             raise InputError(f'{where} is not a JSON object: write {{"text": ..., "label": ...}}.')
         texts = []
         for column in self.text_columns:
-            text = _field(path, row, str(column), place)
+            text = field(path, row, str(column), place)
             if text is None and self.missing == "drop":
                 text = ""
             if not isinstance(text, str):
@@ -229,7 +227,7 @@ class TextRows:
             texts.append(text)
         if not labelled:
             return place, _joined(texts), ""
-        label = _field(path, row, str(self.label_column), place)
+        label = field(path, row, str(self.label_column), place)
         if isinstance(label, list) and self.label_separator and all(isinstance(each, str) for each in label):
             label = self.label_separator.join(label)
         if isinstance(label, (dict, list)):
@@ -241,52 +239,6 @@ class TextRows:
 def _joined(texts: Sequence[str]) -> str:
     """One text as it is; of several, those that are not empty, with a space between them."""
     return texts[0] if len(texts) == 1 else " ".join(text for text in texts if text.strip())
-
-
-def _named(path: Path, column: Column, names: Sequence[str]) -> int:
-    """The place of a column that is named by the header."""
-    name = str(column)
-    if names.count(name) > 1:
-        raise InputError(f"{shorten(path)} has two columns '{shorten(name)}': rename one.")
-    if name in names:
-        return names.index(name)
-    raise InputError(_no_column(path, name, names, "the first line has"))
-
-
-def _numbered(path: Path, column: Column, first: Sequence[str]) -> int:
-    """The place of a column that is named by its number."""
-    if not isinstance(column, int):
-        raise InputError(
-            f"data.header=false: columns are named by their numbers, from 1 on, not '{shorten(column)}': set "
-            "data.text_column=1 data.label_column=2."
-        )
-    if not 1 <= column <= len(first):
-        raise InputError(f"{shorten(path)} has no column {column}: its first line has {len(first)}, counted from 1 on.")
-    return column - 1
-
-
-def _field(path: Path, row: Mapping[str, Any], name: str, place: str) -> Any:
-    """A value of an object: by its key, or by a path of keys and of numbers from 0 on in lists."""
-    if name in row:
-        return row[name]
-    found: Any = row
-    for key in name.split("."):
-        if isinstance(found, dict) and key in found:
-            found = found[key]
-        elif isinstance(found, list) and key.isdecimal() and len(key) < 9 and int(key) < len(found):
-            found = found[int(key)]
-        else:
-            raise InputError(_no_column(path, name, list(row), f"{place} has"))
-    return found
-
-
-def _no_column(path: Path, name: str, known: Sequence[str], where: str) -> str:
-    hint = did_you_mean(name, known).lstrip("; ")
-    if not hint or hint.startswith("known"):
-        hint = "set data.text_column and data.label_column, or data.header=false where the first line is data."
-    listed = ", ".join(f"'{shorten(column, 40)}'" for column in known[:20]) or "none"
-    more = f" and {len(known) - 20} more" if len(known) > 20 else ""
-    return f"{shorten(path)} has no column '{shorten(name)}' ({where} {listed}{more}): {hint}"
 
 
 def _sheet(path: Path) -> Iterator[tuple[str, list[str]]]:

@@ -147,6 +147,8 @@ def test_predict_goes_on_from_another_file(invoke, planned, home):
     table["load"] *= 2
     table.to_csv("other.csv", index=False)
     said(invoke("predict", planned, "--path", "other.csv", "--plans", "plans.csv", "--csv", "other-out.csv"))
+    said(invoke("predict", planned, "other.csv", "--plans", "plans.csv", "--out", "same-out.csv"))
+    assert (home / "same-out.csv").read_text() == (home / "other-out.csv").read_text()
     one, other = (pd.read_csv(home / f"{name}-out.csv") for name in ("own", "other"))
     assert one["time"].equals(other["time"])
     np.testing.assert_allclose(other["load"], 2 * one["load"], rtol=0.3)
@@ -159,8 +161,8 @@ def test_predict_goes_on_from_another_file(invoke, planned, home):
     (["--csv", "nowhere/out.csv"], "nowhere is no folder: make it first"),
     (["--plot", "nowhere/out.png"], "nowhere is no folder: make it first"),
     (["--path", "other.csv"], "data=waves is no file of yours"),
-    (["some text"], "reads no texts: leave them away"),
-    (["some text", "--horizon", "3"], "reads no texts: leave them away"),
+    (["some text"], "give one file, no texts"),
+    (["some text", "--horizon", "3"], "give one file, no texts"),
 ])  # fmt: skip
 def test_what_predict_cannot_do_is_one_sentence(invoke, run_dir, words, sentence):
     assert sentence in refused(invoke("predict", run_dir, *words))
