@@ -50,16 +50,19 @@ class PairsFile:
         encoding: str = "utf-8",
     ) -> None:
         if not 0 < test_fraction < 1:
-            raise InputError(f"test_fraction must lie between 0 and 1, not {test_fraction}.")
+            raise InputError(f"data.test_fraction must lie between 0 and 1, not {test_fraction}.")
         if isinstance(source_column, int) is not isinstance(target_column, int):
             raise InputError(
-                f"source_column={source_column} and target_column={target_column} must both be numbers, or both names."
+                f"data.source_column={shorten(source_column)} and data.target_column={shorten(target_column)} must "
+                "both be numbers, or both names."
             )
         if source_column == target_column:
-            raise InputError(f"source_column and target_column are both {source_column}: name two columns.")
+            raise InputError(
+                f"data.source_column and data.target_column are both {shorten(source_column)}: name two columns."
+            )
         for name, column in (("source_column", source_column), ("target_column", target_column)):
             if isinstance(column, int) and column < 1:
-                raise InputError(f"{name} must be at least 1 (columns are counted from 1 on), not {column}.")
+                raise InputError(f"data.{name} must be at least 1 (columns are counted from 1 on), not {column}.")
         check_encoding(encoding)
         self.source_column, self.target_column = source_column, target_column
         self.test_fraction, self.encoding = test_fraction, encoding
@@ -114,7 +117,7 @@ class PairsFile:
         if len(header) == 1:
             raise InputError(
                 f"{path}, line 1 has no tab: each line must hold a sentence, a tab and its translation; for two files "
-                "whose lines belong together set target_path."
+                "whose lines belong together set data.target_path."
             )
         source_at, target_at = (
             self._place(column, header, path) for column in (self.source_column, self.target_column)
@@ -151,15 +154,15 @@ class PairsFile:
                 raise InputError(f"{path} has two columns '{shorten(column)}': rename one.")
             if column in header:
                 return header.index(column)
-            listed = ", ".join(f"'{name}'" for name in header)
+            listed = shorten(", ".join(f"'{name}'" for name in header), 300)
             raise InputError(
-                f"{path} has no column '{column}' (line 1 has {listed}): set source_column and target_column to two of "
-                "these, or to the numbers 1 and 2 where line 1 is a pair like the others."
+                f"{path} has no column '{shorten(column)}' (line 1 has {listed}): set data.source_column and "
+                "data.target_column to two of these, or to 1 and 2 where line 1 is a pair like the others."
             )
         if column > len(header):
             raise InputError(
-                f"{path} has no column {column}: line 1 has {_columns(len(header))}; set source_column and "
-                "target_column."
+                f"{path} has no column {column}: line 1 has {_columns(len(header))}; set data.source_column "
+                "and data.target_column."
             )
         return column - 1
 
@@ -170,7 +173,7 @@ class PairsFile:
         if len(distinct) == 1:
             raise InputError(
                 f"{self._train[0]} has one source alone, so none can be held out for the test: add more, or set "
-                "test_path."
+                "data.test_path."
             )
         count = min(max(1, round(len(distinct) * self.test_fraction)), len(distinct) - 1)
         last = distinct[count - 1]
@@ -221,7 +224,7 @@ def _part(name: str, path: str | Path | None, target_path: str | Path | None) ->
     if path is not None:
         return Path(path), None if target_path is None else Path(target_path)
     if target_path is not None:
-        raise InputError(f"{name}_target_path={target_path} lacks its sources: set {name}_path too.")
+        raise InputError(f"data.{name}_target_path={shorten(target_path)} lacks its sources: set data.{name}_path too.")
     return None
 
 

@@ -118,7 +118,7 @@ def test_the_digest_follows_contents_and_options(tmp_path):
 @pytest.mark.parametrize(
     ("content", "options", "says"),
     [
-        (b"ein Satz\na sentence\n", {}, r"a\.tsv, line 1 has no tab: .*set target_path"),
+        (b"ein Satz\na sentence\n", {}, r"a\.tsv, line 1 has no tab: .*set data.target_path"),
         (b"a\tb\nc d\n", {}, "line 2: 1 column where line 1 has 2 columns: .*by a tab"),
         (b"a\tb\nc\td\te\n", {}, "line 2: 3 columns where line 1 has 2 columns"),
         (b"a\tb\n\nc\td\n", {}, "line 2 is empty: delete it"),
@@ -132,7 +132,7 @@ def test_the_digest_follows_contents_and_options(tmp_path):
         (b"a\tb\nc\xff\td\n", {}, "line 2 is not utf-8 text .*: set data.encoding"),
         (b"", {}, "holds no text"),
         (b" \n\n", {}, "holds no text"),
-        (b"a\tb\na\tc\n", {}, "has one source alone, so none can be held out .* or set test_path"),
+        (b"a\tb\na\tc\n", {}, "has one source alone, so none can be held out .* or set data.test_path"),
     ],
 )
 def test_errors_of_columns_say_what_where_and_what_to_do(tmp_path, content, options, says):
@@ -180,8 +180,8 @@ def test_files_that_cannot_be_read(tmp_path):
         ({"source_column": 0}, "source_column must be at least 1"),
         ({"target_column": 1}, "both 1"),
         ({"source_column": "de"}, "both be numbers, or both names"),
-        ({"val_target_path": "v.en"}, "val_target_path=v.en lacks its sources: set val_path"),
-        ({"test_target_path": "t.en"}, "test_target_path=t.en lacks its sources: set test_path"),
+        ({"val_target_path": "v.en"}, "val_target_path=v.en lacks its sources: set data.val_path"),
+        ({"test_target_path": "t.en"}, "test_target_path=t.en lacks its sources: set data.test_path"),
     ],
 )
 def test_options_that_cannot_be_are_refused_at_once(options, says):
