@@ -22,8 +22,8 @@ from seqlab.errors import InputError
 from seqlab.run import Run
 from seqlab.train import train
 
-MODELS = sorted(path.stem for path in (compose.CONFIGS / "model").glob("*.yaml"))
-AHEAD = ("bilstm", "bigru", "bow", "cnn", "mlp", "seggru", "seq2seq", "transformer")
+MODELS = sorted({path.stem for path in (compose.CONFIGS / "model").glob("*.yaml")} - {"seq2seq"})
+AHEAD = ("bilstm", "bigru", "bow", "cnn", "mlp", "seggru", "transformer")
 DATA = Path(os.environ.get("SEQLAB_DATA", Path(__file__).parents[3] / "shared" / "data"))
 DECODERS = ("direct", "recurrent", "segments", "recursive")
 NORMALIZE = ("none", "last", "revin")

@@ -23,7 +23,7 @@ def test_runs_that_start_in_one_instant_get_folders_of_their_own(tmp_path):
 def test_a_folder_of_ones_own_choice_must_be_new(tmp_path):
     chosen = config(tmp_path, run_dir=str(tmp_path / "mine"))
     assert make_run_dir(chosen) == tmp_path / "mine"
-    with pytest.raises(InputError, match=r"exists already: name a new folder, or continue it with resume="):
+    with pytest.raises(InputError, match=r"exists already: name a new folder, continue it with resume="):
         make_run_dir(chosen)
 
 
