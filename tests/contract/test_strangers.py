@@ -220,7 +220,7 @@ def test_a_stranger_starts_no_download(folder, run_command, monkeypatch):
         saved["config"]["data"] |= {"_target_": "seqlab.data.imdb.IMDB", "root": "nowhere", "download": True}
         for key in [key for key in saved["config"]["data"] if key.endswith(("path", "column"))]:
             del saved["config"]["data"][key]
-        for key in ("header", "delimiter", "missing", "na", "encoding", "quoted", "test_fraction"):
+        for key in ("header", "delimiter", "missing", "na", "encoding", "quoted", "test_fraction", "label_separator"):
             saved["config"]["data"].pop(key, None)
 
     here = folder("texts", change)
