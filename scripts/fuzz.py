@@ -39,8 +39,8 @@ SMALL = ("runtime.threads=1", "runtime.tune=off", "floor=false", "trainer.max_st
 TINY = (*SMALL, "model.hidden_size=4", "model.backend=reference", "model.embedding.dim=4")
 
 
-class HangError(Exception):
-    """The case took too long."""
+class HangError(BaseException):
+    """The case took too long. Code that falls back on any ``Exception`` does not catch it."""
 
 
 # ---------------------------------------------------------------- data to begin with
@@ -379,6 +379,9 @@ def run_all(counts: Mapping[str, int], seed: int, jobs: int, base: Path) -> list
             )
             running[process] = kind, first, last, out
         time.sleep(0.2)
+        for process, (*_, out) in running.items():
+            if out.exists() and time.time() - out.stat().st_mtime > 3 * LIMIT:
+                process.kill()  # it hangs outside of Python, where no signal is handled
         for process in [process for process in running if process.poll() is not None]:
             kind, first, last, out = running.pop(process)
             rows = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
