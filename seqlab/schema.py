@@ -190,7 +190,12 @@ def construct(where: str, node: Node, **provided: Any) -> Any:
             value = partial(made, **{name: option for name, option in value.items() if name != "_target_"})
         options[key] = value
     with named(where):
-        return function(**options, **provided)
+        try:
+            return function(**options, **provided)
+        except InputError:
+            raise
+        except (ValueError, OverflowError) as error:  # torch's own words for an option out of range
+            raise InputError(f"{where}: {shorten(' '.join(str(error).split()), 300).rstrip('.')}.") from error
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -106,3 +107,12 @@ def test_a_node_where_something_to_call_is_wanted_is_handed_over_with_its_option
 def test_what_is_wrong_with_such_a_node_is_named_with_its_path(make, message):
     with pytest.raises(InputError, match=message):
         schema.construct("w", {"_target_": f"{__name__}.Holder", "make": make})
+
+
+def test_what_torch_refuses_is_one_sentence():
+    from torch import nn
+
+    for options, said in (({"eps": -1.0}, "epsilon"), ({"eps": math.nan}, "epsilon"), ({"betas": [0.9, 2.0]}, "beta")):
+        node = {"_target_": "seqlab.engine.optim.adamw", "lr": 1e-3, **options}
+        with pytest.raises(InputError, match=rf"^optim: .*{said}.*\.$"):
+            schema.construct("optim", node, model=nn.Linear(1, 1))
