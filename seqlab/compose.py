@@ -15,7 +15,7 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from seqlab import durable, hints, resuming, run_folders, stored, words
+from seqlab import durable, forms, hints, resuming, run_folders, stored, words
 from seqlab.errors import InputError, shorten
 from seqlab.paths import CONFIGS as CONFIGS
 from seqlab.schema import did_you_mean
@@ -79,7 +79,7 @@ def settled(config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
 
 def _anchored(node: Mapping[str, Any]) -> dict[str, Any]:
     """Paths of data made absolute: a run folder is then of use from anywhere, not from this folder alone."""
-    data, embedding = dict(node["data"]), dict(node["model"]["embedding"])
+    data, embedding = forms.completed(node["data"]), dict(node["model"]["embedding"])
     for part, key in [*((data, key) for key in data), (embedding, "vectors")]:
         if key in ("root", "path", "vectors") or key.endswith("_path"):
             if isinstance(part[key], str):
