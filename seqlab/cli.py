@@ -14,6 +14,7 @@ import typer
 
 from seqlab import run_folders, runs_table
 from seqlab.cached import cached
+from seqlab.choices import GROUPS, choices, lines
 from seqlab.cli_predict import Device, RunDir, Trust, check_targets, predict, show_table
 from seqlab.engine.progress import readable
 from seqlab.errors import InputError, one_sentence, show_anything
@@ -226,6 +227,19 @@ def cache(
         for one in found:
             one.remove()
         print(f"{folder}: {total} deleted")
+
+
+@app.command("list")
+def list_choices(
+    group: Annotated[str | None, typer.Argument(help=f"One of {', '.join(GROUPS)}; by default all.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object: group, name, description.")] = False,
+) -> None:
+    """List what can be named on the command line of `seqlab train`, one line each."""
+    groups = list(GROUPS) if group is None else [group]
+    if as_json:
+        print(json_text({each: choices(each) for each in groups}))
+    else:
+        print("\n\n".join("\n".join(lines(each)) for each in groups))
 
 
 TURNS = """\

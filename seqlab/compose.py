@@ -15,7 +15,7 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from seqlab import durable, forms, hints, resuming, run_folders, stored, words
+from seqlab import durable, forms, help, hints, resuming, run_folders, stored, words
 from seqlab.errors import InputError, shorten
 from seqlab.paths import CONFIGS as CONFIGS
 from seqlab.schema import did_you_mean
@@ -50,6 +50,32 @@ def composed(*overrides: str) -> dict[str, Any]:
     except HydraException as error:
         sentence = explain(error, overrides)
     raise InputError(sentence)  # out here: Hydra's own traceback says nothing more
+
+
+def help_text(overrides: Sequence[str]) -> str:
+    """The page that ``--help`` shows for a command line.
+
+    Raises:
+        InputError: there is no such name or option.
+    """
+    words_given = hints.words(overrides, [CONFIGS])
+    try:
+        config = OmegaConf.to_container(_compose(words_given), resolve=False)
+        resolved = OmegaConf.create(config)
+    except HydraException as error:
+        raise InputError(explain(error, words_given)) from None
+    assert isinstance(config, dict)
+    values = {key: _value(resolved, key) for key, _ in flatten(config)}  # type: ignore[arg-type]
+    return help.text(_unflatten(values), help.chosen(words_given, _unflatten(values)))
+
+
+def _value(config: DictConfig, key: str) -> Any:
+    """A value with its interpolations resolved; ``???`` where it must be given."""
+    try:
+        found = OmegaConf.select(config, key, throw_on_missing=True)
+    except OmegaConfBaseException:
+        return "???"
+    return OmegaConf.to_container(found) if OmegaConf.is_config(found) else found
 
 
 def settled(config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:

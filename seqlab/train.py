@@ -192,6 +192,9 @@ def main() -> None:
             print(f"seqlab {__version__}")
             return
         sys.argv[1:] = hints.understood(sys.argv[1:], compose.CONFIGS)
+        if {"--help", "-h"} & set(sys.argv[1:]) and "--config-dir" not in sys.argv:
+            print(compose.help_text([word for word in sys.argv[1:] if not word.startswith("-")]))
+            return
         try:
             _hydra_train()
         except HydraException as error:
