@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_BATCHES = {"max_batch_tokens": None, "max_length": None, "truncate": "tail"}
 CORPUS: dict[str, Any] = {
     "batch_size": 16, "length": 64, "reset": 0.0, "eval_length": 256, "val_fraction": 0.1, "test_fraction": 0.0,
 }  # fmt: skip
@@ -14,10 +13,13 @@ SERIES: dict[str, Any] = {
     "lookback": 96, "split": [0.7, 0.1, 0.2], "scaling": ["standard"], "season": 1, "stride": 1, "batch_size": 64,
 }  # fmt: skip
 """Time series, known by their key ``horizon``."""
-PAIRS: dict[str, Any] = {**_BATCHES, "batch_size": 64, "round_to": 1, "val_fraction": 0.1}
+PAIRS: dict[str, Any] = {
+    "batch_size": 64, "max_batch_tokens": None, "max_length": None, "round_to": 1, "val_fraction": 0.1,
+}  # fmt: skip
 """Sentences and their translations, known by their key ``shared``."""
 LABELLED: dict[str, Any] = {
-    **_BATCHES, "batch_size": 32, "round_to": 8, "max_length": 400, "eval_max_length": None, "val_fraction": 0.1,
+    "batch_size": 32, "max_batch_tokens": None, "max_length": 400, "eval_max_length": None, "truncate": "tail",
+    "round_to": 8, "val_fraction": 0.1,
 }  # fmt: skip
 """Labelled texts: anything else with a tokenizer."""
 ARRAYS: dict[str, Any] = {"batch_size": 32}
