@@ -20,6 +20,8 @@ from seqlab import words
 from seqlab.errors import InputError, shorten
 
 Node = Mapping[str, Any]
+LARGEST = 1 << 48
+"""No whole number of a config is larger: beyond, products of two overflow."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -91,10 +93,9 @@ def accepts(value: Any, hint: Any) -> bool:
         return any(accepts(value, argument) for argument in arguments)
     if origin is Literal:
         return any(value == choice and type(value) is type(choice) for choice in arguments)
-    if hint is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+    if hint in (float, int):
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        return (whole and abs(value) <= LARGEST) or (hint is float and isinstance(value, float))
     if hint in (str, bool):
         return isinstance(value, hint)
     if hint is Path:
@@ -145,6 +146,8 @@ def check(where: str, function: Callable[..., Any], values: Node, provided: Iter
     Raises:
         InputError: an unknown key, a missing one, or a value of another type.
     """
+    if not isinstance(values, Mapping):
+        raise InputError(f"{where} must be options of its own, such as {where}.KEY=VALUE, not {shorten(repr(values))}.")
     signature = inspect.signature(function)
     hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
     for key, value in values.items():

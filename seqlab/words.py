@@ -8,7 +8,7 @@ from shlex import quote
 
 _BARE = re.compile(r"[\w./:+-]+", re.ASCII)
 """What neither Hydra nor a shell reads as anything but text."""
-_NUMBER_OR_KEYWORD = re.compile(r"[+-]?[\d._]+([eE][+-]?\d+)?|true|false|null|none|nan|inf", re.IGNORECASE)
+_NUMBER_OR_KEYWORD = re.compile(r"[+-]?([\d._]+([eE][+-]?\d+)?|nan|inf(inity)?)|true|false|null|none", re.IGNORECASE)
 
 
 def word(key: str, value: str | Sequence[str]) -> str:

@@ -67,6 +67,10 @@ def check_config(config: Config) -> None:
         InputError: an unknown option or a value of the wrong type, named by its path.
     """
     data, model = config["data"], config["model"]
+    for part in ("data", "model", "task"):
+        name = config[part]["name"]
+        if not isinstance(name, str) or not name or "/" in name or "\0" in name or name in (".", ".."):
+            raise InputError(f"{part}.name must be text that can name a folder, not {shorten(repr(name))}.")
     if not schema.accepts(config["seed"], int) or config["seed"] < 0:
         raise InputError(f"seed must be a whole number from 0 up, not {config['seed']!r}.")
     for key in ("test", "floor", "overwrite"):

@@ -53,3 +53,10 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="No run folder can be made"):
         make_run_dir(config(tmp_path, runs=str(tmp_path / "file")))
+
+
+@pytest.mark.parametrize("word", ["data.name=3", "model.name=[a]", "data.name='a/b'", "data.name=''"])
+def test_a_name_that_can_be_no_folder_is_refused(word):
+    key = word.partition("=")[0]
+    with pytest.raises(InputError, match=rf"^{key} must be text that can name a folder, not "):
+        check_config(composed(word))

@@ -116,3 +116,12 @@ def test_what_torch_refuses_is_one_sentence():
         node = {"_target_": "seqlab.engine.optim.adamw", "lr": 1e-3, **options}
         with pytest.raises(InputError, match=rf"^optim: .*{said}.*\.$"):
             schema.construct("optim", node, model=nn.Linear(1, 1))
+
+
+def test_numbers_that_overflow_and_nodes_that_are_none_are_refused():
+    for value in (1 << 63, 10**400):
+        assert not schema.accepts(value, int)
+        assert not schema.accepts(value, float)
+    assert schema.accepts(1e300, float)
+    with pytest.raises(InputError, match=r"^model.ngrams must be options of its own, .* not 0.5\.$"):
+        schema.check("model.ngrams", Widget, 0.5)

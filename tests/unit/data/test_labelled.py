@@ -42,8 +42,11 @@ class Source:
         return RawText(("zero", "one", "two")[: max(self.classes, 2)], part("w", self.train), part("t", self.test), val)
 
 
-def load(source, cache_dir=None, seed=0, val_fraction=0.1, **options):
-    return load_labelled(source, WordPipeline(**options), val_fraction=val_fraction, seed=seed, cache_dir=cache_dir)
+def load(source, cache_dir=None, seed=0, val_fraction=0.1, group_texts=True, **options):
+    return load_labelled(
+        source, WordPipeline(**options), val_fraction=val_fraction, seed=seed, group_texts=group_texts,
+        cache_dir=cache_dir,
+    )  # fmt: skip
 
 
 def texts(data, part):
@@ -180,7 +183,7 @@ def test_imdb_from_reviews_to_ids_and_again_from_the_cache(tmp_path):
     if not any((DATA / name).exists() for name in ("aclImdb_v1.tar.gz", "aclImdb")):
         pytest.skip(f"no IMDB under {DATA}: set SEQLAB_DATA")
     source = IMDB(DATA, download=False)
-    first, second = (load(source, tmp_path, val_fraction=0.05) for _ in range(2))
+    first, second = (load(source, tmp_path, val_fraction=0.05, group_texts=False) for _ in range(2))
     assert first.digest == second.digest
     assert (len(second.train), len(second.val), len(second.test)) == (23_750, 1_250, 25_000)
     assert second.spec.vocab_size == 20_000
