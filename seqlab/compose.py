@@ -171,7 +171,10 @@ def load(path: Path) -> dict[str, Any]:
         InputError: missing or unreadable.
     """
     try:
-        return stored.config(OmegaConf.to_container(OmegaConf.create(stored.text_of(path))), path)
+        text = stored.text_of(path)
+        if not isinstance(yaml.safe_load(text), dict | list | None):  # OmegaConf fails an assertion on a single value
+            raise InputError(f"{path} is not the config of a run: it holds no keys.")
+        return stored.config(OmegaConf.to_container(OmegaConf.create(text)), path)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist: give one of the run folders that `seqlab runs` lists.") from error
     except InputError:

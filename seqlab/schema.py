@@ -197,7 +197,9 @@ def construct(where: str, node: Node, **provided: Any) -> Any:
             return function(**options, **provided)
         except InputError:
             raise
-        except (ValueError, OverflowError) as error:  # torch's own words for an option out of range
+        except (ValueError, OverflowError, RuntimeError) as error:  # torch's own words for an option out of range
+            if isinstance(error, RuntimeError) and not node["_target_"].startswith(("seqlab.", "torch.")):
+                raise  # a fault in the user's own code is shown whole
             raise InputError(f"{where}: {shorten(' '.join(str(error).split()), 300).rstrip('.')}.") from error
 
 

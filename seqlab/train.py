@@ -66,6 +66,7 @@ def train(config: Mapping[str, Any]) -> Result:
         build.check_samples(config, data)
         tokens = () if data.pipeline is None else data.pipeline.tokens
         task = build.build_task(config, data.spec, data.pipeline, getattr(data, "units", None))
+        build.check_memory(config, data.spec)
         model = build.build_model(config, data.spec, tokens, data.train).to(runtime.device)
         optimizer, schedule = build.build_optimizer(config, model), build.build_schedule(config)
         train = build.build_loader(config, data.train, data.spec.pad_id, shuffle=True)

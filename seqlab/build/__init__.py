@@ -16,7 +16,7 @@ from seqlab.build.data import (
     window_options,
 )
 from seqlab.build.fresh import read_part
-from seqlab.build.model import build_model, check_fits, stored_spec, without_vectors
+from seqlab.build.model import build_model, check_fits, check_memory, stored_spec, without_vectors
 from seqlab.build.training import (
     build_optimizer,
     build_runtime,
@@ -49,6 +49,7 @@ __all__ = [
     "build_task",
     "check_config",
     "check_fits",
+    "check_memory",
     "check_same_data",
     "check_samples",
     "floor_errors",

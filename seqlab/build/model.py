@@ -21,7 +21,7 @@ from seqlab.build.training import build_task
 from seqlab.data.forecast import Windows
 from seqlab.data.synthetic import Part
 from seqlab.engine import checkpoint
-from seqlab.engine.runtime import random_state, restore_random_state, seed_everything
+from seqlab.engine.runtime import physical_memory, random_state, restore_random_state, seed_everything
 from seqlab.models import (
     AnyModel,
     AttentionDecoder,
@@ -134,6 +134,39 @@ def check_fits(saved: Mapping[str, Any], where: str | Path) -> None:
     with checkpoint.no_more_than(weights, config, where), torch.device("meta"):
         checkpoint.check_shapes(build_model(config, stored_spec(saved), tokens), weights)
     restore_random_state(state)
+
+
+def check_memory(config: Config, spec: DataSpec) -> None:
+    """Hold what training takes of memory at least against what the machine has, before any of it is taken.
+
+    A model is built where nothing is allocated; each parameter is counted four times: weight, gradient and the two
+    moments of an adaptive optimiser. A model that cannot be built so, such as the user's own, is not checked.
+
+    Raises:
+        InputError: the model takes more than three quarters of memory.
+    """
+    state = random_state()
+    try:
+        with torch.device("meta"):
+            model = build_model({**config, "model": _without_vector_file(config)}, spec)
+    except (InputError, RuntimeError, TypeError, ValueError):
+        return  # what is wrong with it is said where it is built
+    finally:
+        restore_random_state(state)
+    parameters, buffers = sum(p.nbytes for p in model.parameters()), sum(b.nbytes for b in model.buffers())
+    needed, there = 4 * parameters + buffers, physical_memory()
+    if there is not None and needed > 0.75 * there:  # data, activations and other programs take the rest
+        count = sum(p.numel() for p in model.parameters())
+        raise InputError(
+            f"The model has {count:,} parameters: training takes at least {needed / 2**30:,.0f} GiB, and this machine "
+            f"has {there / 2**30:,.0f} GiB. Choose a smaller model.hidden_size, model.num_layers or "
+            "model.embedding.dim."
+        )
+
+
+def _without_vector_file(config: Config) -> Config:
+    """``model``, whose vectors come from no file: for its size alone."""
+    return {**config["model"], "embedding": {**config["model"]["embedding"], "vectors": None}}
 
 
 def _build_forecaster(config: Config, spec: DataSpec) -> Forecaster:

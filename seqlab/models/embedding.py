@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from seqlab.models.vectors import read_vectors
 from seqlab.nn.dropout import dropout as dropout_steps
-from seqlab.nn.options import check_choice, check_positive, check_share
+from seqlab.nn.options import check_choice, check_finite, check_positive, check_share
 from seqlab.types import InputError
 
 logger = logging.getLogger(__name__)
@@ -64,6 +64,7 @@ class Embedding(nn.Module):
         check_positive("vocab_size", vocab_size)
         check_share("dropout", dropout)
         check_share("word_dropout", word_dropout)
+        check_finite("std", std, least=0)
         self.vocab_size, self.pad_id, self.kind = vocab_size, pad_id, kind
         self.dropout, self.variational, self.word_dropout = dropout, variational, word_dropout
         if kind == "onehot":

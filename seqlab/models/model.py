@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from seqlab.nn.options import check_positive
 from seqlab.nn.plain import no_script
 from seqlab.types import InputError
 
@@ -39,6 +40,8 @@ class Model(nn.Module):
         super().__init__()
         if not 0 <= vote <= 1:
             raise InputError(f"model.vote={vote} is no share of an average: give a number from 0 to 1.")
+        for most in tail or ():
+            check_positive("model.tail", most)
         self.tail, self.vote = tail, vote
         self.embedding = embedding
         self.encoder = encoder

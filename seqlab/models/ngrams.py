@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqlab.nn.options import check_positive
+from seqlab.nn.options import check_finite, check_positive
 from seqlab.types import Split, mask
 
 _CHUNK = 256  # rows counted at a time by `fit`
@@ -30,7 +30,7 @@ class NgramReader(nn.Module):
             n-grams are rare and each of hundreds in a text moves at once, so it is small.
 
     Raises:
-        InputError: a size below one.
+        InputError: a size below one, or a number that is not finite.
     """
 
     ratios: Tensor
@@ -41,6 +41,8 @@ class NgramReader(nn.Module):
         super().__init__()
         for name, value in (("order", order), ("buckets", buckets)):
             check_positive(name, value)
+        check_finite("smoothing", smoothing, least=0)
+        check_finite("scale", scale)
         self.num_classes, self.order, self.buckets = num_classes, order, buckets
         self.smoothing, self.scale = smoothing, scale
         outputs = 1 if num_classes == 2 else num_classes

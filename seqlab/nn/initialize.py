@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from seqlab.nn.options import check_finite
 from seqlab.types import InputError
 
 Init = Literal["uniform", "orthogonal", "identity"]
@@ -96,6 +97,7 @@ def initialize(cell: Any, init: Init, forget_bias: float | None = None, max_lag:
         if not hasattr(cell, "forget_bias_"):
             kind = type(cell).__name__
             raise InputError(f"forget_bias sets the gate that keeps the memory, and {kind} has none: leave it null")
+        check_finite("forget_bias", forget_bias)
         cell.forget_bias_(forget_bias)
     elif max_lag is not None and hasattr(cell, "forget_bias_"):
         bias = torch.empty(cell.hidden_size).uniform_(1.0, max(1.0, max_lag - 1.0)).log_()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from difflib import get_close_matches
 
@@ -29,6 +30,36 @@ def check_share(option: str, value: float) -> None:
     """
     if not 0.0 <= value < 1.0:
         raise InputError(f"{option}={value} is no dropout probability: give a number from 0 up to, not including, 1")
+
+
+MOST_LAYERS = 1000
+"""More layers than any recurrent network has; each is an object, so their number is bounded before they are made."""
+
+
+def check_layers(count: int) -> None:
+    """Refuse a number of layers outside ``1 .. MOST_LAYERS``.
+
+    Raises:
+        InputError: the number lies outside.
+    """
+    check_positive("num_layers", count)
+    if count > MOST_LAYERS:
+        raise InputError(f"num_layers={count:,} is too many: give at most {MOST_LAYERS:,}")
+
+
+def check_finite(option: str, value: float, least: float = -math.inf) -> None:
+    """Refuse a number that is NaN, infinite, beyond float32 or below ``least``.
+
+    Raises:
+        InputError: the value lies outside.
+    """
+    if not max(least, -LARGEST) <= value <= LARGEST:
+        bound = "" if least < -LARGEST else f" of at least {least:g}"
+        raise InputError(f"{option} must be a finite number{bound}, not {value}")
+
+
+LARGEST = 3.4e38
+"""What a float32 holds."""
 
 
 def check_positive(option: str, value: int) -> None:

@@ -16,7 +16,7 @@ from seqlab.nn.direction import Backend, Direction, recurrent_weights
 from seqlab.nn.dropout import dropout as dropout_steps
 from seqlab.nn.fused import torch_names
 from seqlab.nn.initialize import Init, initialize, linear_maps, state_shapes
-from seqlab.nn.options import check_choice, check_positive, check_share
+from seqlab.nn.options import check_choice, check_layers, check_positive, check_share
 from seqlab.nn.plain import no_script
 from seqlab.nn.reference import State
 from seqlab.nn.rows import Lengths, Rows, as_lengths
@@ -303,6 +303,7 @@ class RecurrentLayer(nn.Module):
 
 def _layer_widths(hidden_size: int | Sequence[int], num_layers: int | None) -> list[int]:
     if isinstance(hidden_size, int):
+        check_layers(1 if num_layers is None else num_layers)
         widths = [hidden_size] * (1 if num_layers is None else num_layers)
     else:
         widths = list(hidden_size)
@@ -311,7 +312,7 @@ def _layer_widths(hidden_size: int | Sequence[int], num_layers: int | None) -> l
             f"num_layers={num_layers} contradicts hidden_size={widths}, which lists {len(widths)} layers: "
             "leave num_layers out, or make the two agree"
         )
-    check_positive("num_layers", len(widths))
+    check_layers(len(widths))
     for width in widths:
         check_positive("hidden_size", width)
     return widths

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm as normalise
 
-from seqlab.nn.options import check_positive, check_share
+from seqlab.nn.options import check_layers, check_positive, check_share
 from seqlab.nn.padding import Padding, find_padding
 from seqlab.nn.plain import no_script, plain_only
 from seqlab.nn.rows import Lengths, as_lengths
@@ -315,6 +315,7 @@ def _check_state(state: States, wanted: list[tuple[tuple[int, ...], ...]]) -> No
 
 def _widths(hidden_size: int | Sequence[int], num_layers: int | None) -> list[int]:
     if isinstance(hidden_size, int):
+        check_layers(LAYERS if num_layers is None else num_layers)
         widths = [hidden_size] * (LAYERS if num_layers is None else num_layers)
     else:
         widths = list(hidden_size)
@@ -323,7 +324,7 @@ def _widths(hidden_size: int | Sequence[int], num_layers: int | None) -> list[in
             f"num_layers={num_layers} contradicts hidden_size={widths}, which lists {len(widths)} blocks: "
             "leave num_layers out, or make the two agree"
         )
-    check_positive("num_layers", len(widths))
+    check_layers(len(widths))
     for width in widths:
         check_positive("hidden_size", width)
     return widths

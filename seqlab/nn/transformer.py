@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqlab.nn.dropout import dropout as dropout_steps
-from seqlab.nn.options import check_positive, check_share
+from seqlab.nn.options import check_layers, check_positive, check_share
 from seqlab.nn.padding import find_padding
 from seqlab.nn.plain import no_script
 from seqlab.nn.rows import Lengths, as_lengths
@@ -278,7 +278,7 @@ class _Dropout(nn.Module):
 
 def _check(hidden_size: int, num_layers: int, num_heads: int, feedforward: int | None, dropout: float) -> None:
     check_positive("hidden_size", hidden_size)
-    check_positive("num_layers", num_layers)
+    check_layers(num_layers)
     check_positive("num_heads", num_heads)
     check_positive("feedforward", 1 if feedforward is None else feedforward)
     check_share("dropout", dropout)

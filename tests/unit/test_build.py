@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from seqlab.build import check_config, make_run_dir
 from seqlab.compose import composed
 from seqlab.errors import InputError
+from seqlab.train import train
 
 
 def config(tmp_path, **changes):
@@ -60,3 +62,20 @@ def test_a_name_that_can_be_no_folder_is_refused(word):
     key = word.partition("=")[0]
     with pytest.raises(InputError, match=rf"^{key} must be text that can name a folder, not "):
         check_config(composed(word))
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("model.num_layers=1000000000", "model: num_layers=1,000,000,000 is too many: give at most 1,000"),
+        ("model.embedding.std=-1", "model.embedding: std must be a finite number of at least 0, not -1"),
+        ("model.embedding.std=inf", "model.embedding: std must be a finite number of at least 0, not inf"),
+        ("model.forget_bias=1e300", "model: forget_bias must be a finite number, not 1e+300"),
+        ("model.tail=[-1,2]", "model.tail=-1 is no size: give a whole number of at least 1"),
+        ("model.embedding.dim=10000000000", "training takes at least"),
+    ],
+)
+def test_sizes_and_numbers_out_of_range_are_refused_before_memory_is_taken(word, sentence, tmp_path):
+    with pytest.raises(InputError, match=re.escape(sentence)):
+        train(composed("model=lstm", "data=reviews", f"runs={tmp_path / 'runs'}", word))
+    assert not (tmp_path / "runs").exists()

@@ -252,3 +252,10 @@ def test_a_key_that_another_refers_to_must_be_there():
         InputError, match=r"^optim\.lr: \$\{\.\.\.\} stands for the value of another key, .*'nowhere' not found"
     ):
         composed("optim.lr=${nowhere}")
+
+
+@pytest.mark.parametrize("text", ["7", "1.5", "true", "just words"])
+def test_a_stored_config_without_keys_is_refused(tmp_path, text):
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(InputError, match="is not the config of a run"):
+        ours.load(tmp_path / "config.yaml")
