@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,21 +53,26 @@ def composed(*overrides: str) -> dict[str, Any]:
     raise InputError(sentence)  # out here: Hydra's own traceback says nothing more
 
 
-def help_text(overrides: Sequence[str]) -> str:
+def help_text(overrides: Sequence[str], folders: Sequence[Path] = ()) -> str:
     """The page that ``--help`` shows for a command line.
+
+    Args:
+        overrides: its words, without flags.
+        folders: what ``--config-dir`` names.
 
     Raises:
         InputError: there is no such name or option.
     """
-    words_given = hints.words(overrides, [CONFIGS])
+    words_given = hints.words(overrides, [CONFIGS, *folders])
+    own = ",".join(json.dumps(f"file://{folder.resolve()}", ensure_ascii=False) for folder in folders)
     try:
-        config = OmegaConf.to_container(_compose(words_given), resolve=False)
+        config = OmegaConf.to_container(_compose([*words_given, f"hydra.searchpath=[{own}]"]), resolve=False)
         resolved = OmegaConf.create(config)
     except HydraException as error:
         raise InputError(explain(error, words_given)) from None
     assert isinstance(config, dict)
     values = {key: _value(resolved, key) for key, _ in flatten(config)}  # type: ignore[arg-type]
-    return help.text(_unflatten(values), help.chosen(words_given, _unflatten(values)))
+    return help.text(_unflatten(values), help.chosen(words_given, _unflatten(values)), folders)
 
 
 def _value(config: DictConfig, key: str) -> Any:

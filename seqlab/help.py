@@ -6,6 +6,7 @@ import re
 import shutil
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from seqlab.paths import CONFIGS
@@ -34,17 +35,20 @@ _KEY = re.compile(r"( *)([\w]+):(?:\s+((?:\"[^\"]*\"|'[^']*'|[^#])*?))?(?:\s+#\s
 SECTIONS = ("data", "model", "task", "optim", "schedule", "trainer", "runtime")
 
 
-def text(config: Mapping[str, Any], chosen: Mapping[str, str], width: int | None = None) -> str:
+def text(
+    config: Mapping[str, Any], chosen: Mapping[str, str], folders: Sequence[Path] = (), width: int | None = None
+) -> str:
     """The whole page.
 
     Args:
         config: the composed config, interpolations resolved where they can be.
         chosen: the name of the config in each group: ``{"data": "reviews", "model": "lstm", ...}``.
+        folders: where config groups are besides the package's own (``--config-dir``).
         width: characters in a line; by default the terminal's, at most 110.
     """
     width = min(width or shutil.get_terminal_size((100, 24)).columns, 110)
-    parts = [USAGE + "\n".join(_groups(width)), ""]
-    comments, _ = _comments("train")
+    parts = [USAGE + "\n".join(_groups(folders, width)), ""]
+    comments, _ = _comments("train", folders)
     own = {key: value for key, value in config.items() if not isinstance(value, Mapping)}
     parts += _section("General", own, comments, "", set(), width)
     for section in SECTIONS:
@@ -56,15 +60,16 @@ def text(config: Mapping[str, Any], chosen: Mapping[str, str], width: int | None
             found = {key.partition(".")[2]: said for key, said in comments.items()}
             hidden: set[str] = set()
         else:
-            found, hidden = _comments(f"{section}/{name}")
+            found, hidden = _comments(f"{section}/{name}", folders)
         title = f"{section}={name}" if name and section != "trainer" else section
         parts += _section(title, node, found, f"{section}.", hidden if section == "data" else set(), width)
     return "\n".join([*parts, FLAGS])
 
 
-def _groups(width: int) -> Iterator[str]:
+def _groups(folders: Sequence[Path], width: int) -> Iterator[str]:
     for group in ("data", "data/tokenizer", "model", "task", "optim", "schedule", "experiment", "sweep"):
-        names = ", ".join(sorted(path.stem for path in (CONFIGS / group).glob("*.yaml")))
+        found = {path.stem for folder in (CONFIGS, *folders) for path in (folder / group).glob("*.yaml")}
+        names = ", ".join(sorted(found))
         yield from textwrap.wrap(f"{group}= {names}", width, initial_indent="  ", subsequent_indent="      ")
 
 
@@ -107,16 +112,16 @@ def _leaves(node: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]
             yield f"{path}{key}", value
 
 
-def _comments(file: str) -> tuple[dict[str, str], set[str]]:
+def _comments(file: str, folders: Sequence[Path]) -> tuple[dict[str, str], set[str]]:
     """``dotted key -> comment`` of a config file and of those it is based on; and the keys that only recommend."""
-    path = CONFIGS / f"{file}.yaml"
-    if not path.is_file():
+    path = next((path for folder in (CONFIGS, *folders) if (path := folder / f"{file}.yaml").is_file()), None)
+    if path is None:
         return {}, set()
     found: dict[str, str] = {}
     hidden: set[str] = set()
     lines = path.read_text(encoding="utf-8").splitlines()
     for base in re.findall(r"^defaults: \[(\w+), _self_", "\n".join(lines), re.MULTILINE):
-        found, hidden = _comments(f"{file.rpartition('/')[0]}/{base}")
+        found, hidden = _comments(f"{file.rpartition('/')[0]}/{base}", folders)
     stack: list[tuple[int, str]] = []
     last, recommends = "", False
     for line in lines:

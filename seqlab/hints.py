@@ -93,9 +93,21 @@ def understood(arguments: Sequence[str], configs: Path) -> list[str]:
     Raises:
         InputError: an unknown flag, or a key of another program; the message names the word to write.
     """
-    flags, overrides = _parted(arguments)
-    own = [Path(value) for flag, value in pairwise(flags) if flag in ("--config-dir", "-cd")]
-    return [*flags, *words(overrides, [configs, *own])]
+    flags, overrides = parted(arguments)
+    return [*flags, *words(overrides, [configs, *own_folders(flags)])]
+
+
+def own_folders(flags: Sequence[str]) -> list[Path]:
+    """The folders of configs that flags name.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    found = [Path(value) for flag, value in pairwise(flags) if flag in ("--config-dir", "-cd")]
+    for folder in found:
+        if not folder.is_dir():
+            raise InputError(f"--config-dir {shorten(folder)}: there is no such folder of configs.")
+    return found
 
 
 def words(overrides: Sequence[str], folders: Sequence[Path]) -> list[str]:
@@ -113,7 +125,7 @@ def words(overrides: Sequence[str], folders: Sequence[Path]) -> list[str]:
     return [_spelled(override, folders) for override in overrides]
 
 
-def _parted(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+def parted(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Flags with their values, and overrides, each in their order."""
     flags: list[str] = []
     overrides: list[str] = []

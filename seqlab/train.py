@@ -193,8 +193,9 @@ def main() -> None:
             print(f"seqlab {__version__}")
             return
         sys.argv[1:] = hints.understood(sys.argv[1:], compose.CONFIGS)
-        if {"--help", "-h"} & set(sys.argv[1:]) and "--config-dir" not in sys.argv:
-            print(compose.help_text([word for word in sys.argv[1:] if not word.startswith("-")]))
+        flags, overrides = hints.parted(sys.argv[1:])
+        if {"--help", "-h"} & set(flags):
+            print(compose.help_text(overrides, hints.own_folders(flags)))
             return
         try:
             _hydra_train()

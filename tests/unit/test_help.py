@@ -9,6 +9,7 @@ import pytest
 
 from seqlab.compose import composed, flatten, help_text
 from seqlab.errors import InputError
+from seqlab.train import main
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +40,29 @@ def test_each_knob_has_one_public_name():
     usual = help_text([])
     left_out = {key for key in keys if f"  {key}=" not in usual and not key.endswith(("_target_", ".name"))}
     assert all(key.startswith("data.") for key in left_out), left_out
+
+
+def test_configs_of_a_folder_are_explained_like_those_of_the_package(tmp_path, monkeypatch, capsys):
+    (tmp_path / "my conf" / "model").mkdir(parents=True)
+    (tmp_path / "my conf" / "model" / "mine.yaml").write_text(
+        "defaults: [lstm, _self_]\nname: mine\nhidden_size: 7   # units of mine\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    for flags in (["--config-dir", "my conf"], ["--config-dir=my conf"], ["-cd", "my conf"]):
+        monkeypatch.setattr(sys, "argv", ["train.py", "model=Mine", *flags, "--help"])
+        main()
+        page = capsys.readouterr().out
+        assert "model=mine:\n" in page
+        assert "model.hidden_size=7 units of mine model" in " ".join(page.split())
+        assert "concat | sum: how two directions are joined" in page  # of the config that it is based on
+        assert "lstm_projected, mgu, mine, mingru" in " ".join(page.split())
+
+
+def test_a_folder_that_is_not_there_is_one_sentence(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["train.py", "--config-dir", str(tmp_path / "gone"), "--help"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "gone: there is no such folder of configs." in capsys.readouterr().err
 
 
 def test_a_wrong_choice_is_one_sentence():
