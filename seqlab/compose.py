@@ -16,10 +16,9 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from seqlab import durable, forms, help, hints, resuming, run_folders, stored, words
+from seqlab import durable, forms, help, hints, resuming, run_folders, stored, suggestions
 from seqlab.errors import InputError, shorten
 from seqlab.paths import CONFIGS as CONFIGS
-from seqlab.schema import did_you_mean
 
 GROUPS = ("data", "data/tokenizer", "task", "model", "optim", "schedule", "trainer", "experiment", "sweep")
 CONTINUABLE = (
@@ -31,7 +30,7 @@ TOKENIZING = {
     "data.max_tokens": "basic_english and whitespace",
     "data.subwords": "bpe",
 }
-"""Options that some tokenizers alone read, and which those are."""
+"""Options that only some tokenizers read, and which those are."""
 
 
 def composed(*overrides: str) -> dict[str, Any]:
@@ -268,15 +267,15 @@ def explain(error: HydraException, overrides: Sequence[str]) -> str:
         found = re.search(r"Could not find '([^']+)'", text)
         group, _, name = (found.group(1) if found else "").rpartition("/")
         options = sorted({*map(str, error.options or ()), *_options(group)})
-        return f"{group}={name}: there is no such {group or 'config'}{_choices(name, options)}"
+        return f"{group}={name}: there is no such {group or 'config'}{suggestions.choice(name, options)}"
     if isinstance(error, OverrideParseException):
-        return _unreadable(str(error.override))
+        return suggestions.unreadable(str(error.override))
     if unknown := re.search(r"Could not override '([^']+)'", text):
         key = unknown.group(1)
         if any(override.startswith("resume=") for override in overrides) and not key.startswith(CONTINUABLE):
             may = ", ".join(name + "*" * name.endswith((".", "_")) for name in CONTINUABLE if name != "resume")
             return f"{key}: not to be changed when a run is continued; beside resume= may stand {may}."
-        return f"{key}: there is no such option{did_you_mean(key, _known_keys(key, overrides))}"
+        return f"{key}: there is no such option{suggestions.option(key, _known(key, overrides))}"
     if text.startswith("Ambiguous value"):
         word = next((override for override in overrides if override in text), "KEY=A,B")
         key, _, values = word.partition("=")
@@ -290,34 +289,16 @@ def explain(error: HydraException, overrides: Sequence[str]) -> str:
     return " ".join(text.split())
 
 
-def _choices(name: str, options: Sequence[str]) -> str:
-    """The nearest name, if one is near, and all that can be named."""
-    nearest = did_you_mean(name, options) if options else ""
-    near = f"{nearest} " if nearest.startswith("; did") else "; "
-    return f"{near}{'Choose' if near != '; ' else 'choose'} one of {', '.join(options)}." if options else "."
-
-
-def _unreadable(override: str) -> str:
-    """Why Hydra cannot read a word, and the word to write instead."""
-    shown = shorten(override, 300)
-    if "=" not in override:
-        return f"'{shown}' cannot be read: options look like key=value, such as optim.lr=1e-3."
-    if (found := words.mended(override)) is not None:
-        return f"'{shown}' cannot be read because of the {found[0]!r} in it: quote the value, {found[1]}"
-    return f"'{shown}' cannot be read: options look like key=value, lists like key=[1,2]."
-
-
 def _options(group: str) -> list[str]:
     return [path.stem for path in (CONFIGS / group).glob("*.yaml")] if group else []
 
 
-def _known_keys(key: str, overrides: Sequence[str]) -> list[str]:
-    """Every group and every key of the config that the other overrides come to."""
+def _known(key: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """Every group, and every key with its value of the config that the other overrides come to."""
     others = [override for override in overrides if not override.lstrip("+~").startswith(key)]
     try:
         config = OmegaConf.to_container(_compose(others))
     except ConfigCompositionException:  # a second mistake: the defaults' keys are hint enough
         config = OmegaConf.to_container(_compose([]))
     assert isinstance(config, dict)
-    keys = [path for path, _ in flatten(config)]  # type: ignore[arg-type]
-    return [known for known in (*GROUPS, *keys) if known != key]  # the defaults may have it, though this model has not
+    return dict.fromkeys(GROUPS) | dict(flatten(config))  # type: ignore[arg-type]

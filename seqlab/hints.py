@@ -173,6 +173,8 @@ def _spelled(override: str, folders: Sequence[Path]) -> str:
     if not separator or not value:
         return override
     options = {path.stem for folder in folders for path in (folder / group).glob("*.yaml")}
+    if group == "resume":
+        options = {"auto", "latest"}
     if not options:
         return override
     lower = {option.lower(): option for option in options}

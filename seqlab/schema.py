@@ -27,12 +27,30 @@ LARGEST = 1 << 48
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``; did you mean 'x'?`` when something known is near, else a list of what is known (or nothing)."""
     known = sorted(set(known))
-    *path, last = word.split(".")
-    elsewhere = [name for name in known if path and name.split(".")[0] == path[0] and name.split(".")[-1] == last]
-    near = elsewhere[:1] or difflib.get_close_matches(word, known, n=1, cutoff=0.55)
-    if near:
-        return f"; did you mean '{near[0]}'?"
+    if near := nearest(word, known):
+        return f"; did you mean '{near}'?"
     return f"; known: {', '.join(known)}" if 0 < len(known) <= 30 else ""
+
+
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """What of ``known`` is most like ``word``; empty where nothing is.
+
+    Dotted words are compared by their last part with those of the same node: ``data.`` before both is no likeness.
+
+    Args:
+        word: what was written.
+        known: what may be written.
+        cutoff: how alike two names must be, from 0 to 1.
+    """
+    known = sorted(set(known))
+    if "." not in word:
+        return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=cutoff)), "")
+    node, _, last = word.rpartition(".")
+    section = word.partition(".")[0]
+    below = [name for name in known if name.startswith(f"{section}.") and name.endswith(f".{last}")]
+    beside = {name.rpartition(".")[2]: name for name in known if name.rpartition(".")[0] == node}
+    near = below or [beside[name] for name in difflib.get_close_matches(last, beside, n=1, cutoff=cutoff)]
+    return next(iter(near or difflib.get_close_matches(word, known, n=1, cutoff=0.8)), "")
 
 
 def _nearest(value: Any, hint: Any) -> str:

@@ -61,6 +61,11 @@ def test_flags_may_follow_options_and_names_may_be_in_capitals():
     assert understood("data=Reviews2") == ["data=Reviews2"]
 
 
+def test_words_of_resume_may_be_in_capitals_and_folders_keep_theirs():
+    assert understood("resume=LATEST", "seed=0") == ["resume=latest", "seed=0"]
+    assert understood("resume=Auto", "resume=Runs/Latest") == ["resume=auto", "resume=Runs/Latest"]
+
+
 def test_no_synonym_is_a_key_of_its_own():
     groups = [f"data={path.stem}" for path in (compose.CONFIGS / "data").glob("*.yaml")]
     groups += [f"model={path.stem}" for path in (compose.CONFIGS / "model").glob("*.yaml")]
