@@ -14,7 +14,7 @@ DELIMITERS = (",", ";", "\t", "|")
 """What separates cells where no option says otherwise."""
 
 _NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
-_ESCAPES = {"\\t": "\t", "tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
+_WORDS = {"\\t": "\t", "tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
 _ROWS = 200  # rows of the sample that are looked at
 _LONGEST = 1 << 24  # characters of a cell
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d+)?|[.,]\d+|\d{1,3}([.,]\d{3})+([.,]\d+)?)([eE][+-]?\d+)?")
@@ -97,16 +97,22 @@ def is_spaced(cell: str) -> bool:
     return cell[:1] == " " and cell.lstrip(" ")[:1] == '"'
 
 
+def mark(word: str) -> str:
+    """The mark that a word such as ``pipe`` or ``tab`` names; what is no such word is a mark itself."""
+    return _WORDS.get(word, word)
+
+
 def checked_delimiter(delimiter: str) -> str:
-    """The character that an option names: itself, or ``tab``, ``comma``, ``semicolon``, ``pipe``.
+    """The character that an option names: itself, or ``comma``, ``semicolon``, ``tab``, ``pipe``, ``space``.
 
     Raises:
         InputError: it is not one character, or one that cannot separate cells.
     """
-    found = _ESCAPES.get(delimiter, delimiter)
+    found = mark(delimiter)
     if len(found) != 1 or found in '"\r\n\0\ufeff':
         raise InputError(
-            f"data.delimiter must be one character, or comma, semicolon, tab or pipe, not {shorten(delimiter, 20)!r}."
+            "data.delimiter must be one character, or comma, semicolon, tab, pipe or space, not "
+            f"{shorten(delimiter, 20)!r}."
         )
     return found
 

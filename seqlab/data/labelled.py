@@ -226,9 +226,8 @@ def _check(name: str, raw: RawText) -> None:
         if not texts:
             raise InputError(f"{name} has no {part} examples.")
     if raw.kind == "multilabel" and len(raw.labels) < 2:
-        raise InputError(
-            f"{name} has the label '{raw.labels[0]}' alone: several are needed, so check data.label_separator."
-        )
+        found = f"only the label '{raw.labels[0]}'" if raw.labels else "no label in any row"
+        raise InputError(f"{name} has {found}: several are needed, so check data.label_separator.")
     present = set(raw.train[1])
     if raw.kind == "classification" and len(present) < 2:
         only = raw.labels[present.pop()]

@@ -62,14 +62,19 @@ class Table:
         quoted: bool = True,
         delimiter: str | None = None,
         header: bool = True,
-        missing: Literal["refuse", "drop"] = "refuse",
+        missing: Literal["refuse", "drop", "keep"] = "refuse",
         na: Sequence[str | int | float] = (),
         label_separator: str | None = None,
         kind: targets.Kind = "classification",
     ) -> None:
         if kind not in targets.KINDS:
             raise InputError(f"labelled texts are for task={', '.join(targets.KINDS)}, not task={shorten(kind)}.")
-        targets.check_separator(kind, label_separator)
+        separator = targets.checked_separator(kind, label_separator)
+        if missing == "keep" and kind != "multilabel":
+            raise InputError(
+                f"data.missing=keep reads a row without a label as one that none applies to, and task={kind} needs a "
+                "label: set task=multilabel, or data.missing=drop to leave such rows out."
+            )
         if not 0 < test_fraction < 1:
             raise InputError(f"test_fraction must lie between 0 and 1, not {test_fraction}.")
         check_encoding(encoding)
@@ -96,7 +101,7 @@ class Table:
             header,
             missing,
             tuple(str(mark) for mark in na),
-            label_separator,
+            separator,
         )
         self.name = self.path.name.split(".")[0]
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from seqlab.data.dialect import mark
 from seqlab.errors import InputError, shorten
 
 Kind = Literal["classification", "regression", "multilabel"]
@@ -20,14 +21,18 @@ _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 
 
-def check_separator(kind: Kind, separator: str | None) -> None:
-    """Refuse a separator of labels without the task that reads several, and that task without one.
+def checked_separator(kind: Kind, separator: str | None) -> str | None:
+    """The separator that ``data.label_separator`` names: a mark, or a word for one, as of ``data.delimiter``.
 
     Raises:
-        InputError: either.
+        InputError: it is neither; it is set without the task that reads several labels, or that task is without one.
     """
+    separator = None if separator is None else mark(separator)
     if separator is not None and (not separator or separator.isalnum()):
-        raise InputError(f"data.label_separator must be a mark such as ; or |, not '{shorten(separator)}'.")
+        raise InputError(
+            "data.label_separator must be a mark such as ; or |, or comma, semicolon, tab, pipe or space, not "
+            f"'{shorten(separator)}'."
+        )
     if separator is not None and kind != "multilabel":
         raise InputError(
             f"data.label_separator={shorten(separator)!r} separates several labels of one text, and task={kind} reads "
@@ -36,23 +41,21 @@ def check_separator(kind: Kind, separator: str | None) -> None:
     if separator is None and kind == "multilabel":
         raise InputError(
             "task=multilabel reads several labels of one text: set data.label_separator to what separates them, such "
-            "as data.label_separator='\";\"'."
+            "as data.label_separator=semicolon."
         )
+    return separator
 
 
 def parsed(kind: Kind, label: str, separator: str | None) -> str | float | tuple[str, ...]:
-    """A label as it is written in a file: a class, a number, or the labels of a set, sorted.
+    """A label as it is written in a file: a class, a number, or the labels of a set, sorted; the set may be empty.
 
     Raises:
-        ValueError: it is no number, or no label stands in it; the message says what to do.
+        ValueError: it is no number; the message says what to do.
     """
     if kind == "regression":
         return _number(label)
     if kind == "multilabel":
-        found = {each.strip() for each in label.split(separator)} - {""}
-        if not found:
-            raise ValueError("holds no label: fill it in, or leave such rows out with data.missing=drop")
-        return tuple(sorted(found))
+        return tuple(sorted({each.strip() for each in label.split(separator)} - {""}))
     return label
 
 

@@ -52,8 +52,8 @@ class TextRows:
         quoted: whether quotation marks enclose cells.
         delimiter: what separates cells; None detects it.
         header: whether the first row holds names; without it, columns are numbers from 1 on.
-        missing: rows without a label or text are refused (``refuse``) or left out (``drop``). With ``refuse`` a text
-            may be empty, as long as not all are.
+        missing: rows without a label or text are refused (``refuse``) or left out (``drop``); rows of a set of labels
+            may be without any (``keep``). But for ``drop`` a text may be empty, as long as not all are.
         na: labels that stand for no label.
         label_separator: what separates several labels of a text; in JSON they may be a list, too.
     """
@@ -64,7 +64,7 @@ class TextRows:
     quoted: bool = True
     delimiter: str | None = None
     header: bool = True
-    missing: Literal["refuse", "drop"] = "refuse"
+    missing: Literal["refuse", "drop", "keep"] = "refuse"
     na: tuple[str, ...] = ()
     label_separator: str | None = None
 
@@ -79,15 +79,16 @@ class TextRows:
         labels: list[str] = []
         dropped = 0
         for place, text, label in self._rows(path, True):
-            if label in self.na:
+            if label in self.na or (kind == "multilabel" and not parsed(kind, label, self.label_separator)):
                 label = ""
             if self.missing == "drop" and not (label and text.strip()):
                 dropped += 1
                 continue
-            if not label:
+            if not label and self.missing == "refuse":
+                keep = ", or read them as rows that no label applies to with data.missing=keep" * (kind == "multilabel")
                 raise InputError(
                     f"{shorten(path)}, {place}: the label (column '{self.label_column}') is empty: fill it in, delete "
-                    "the row, or leave such rows out with data.missing=drop."
+                    f"the row, or leave such rows out with data.missing=drop{keep}."
                 )
             try:
                 parsed(kind, label, self.label_separator)

@@ -66,7 +66,10 @@ def test_quotation_marks_behind_a_space():
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"delimiter": ",,"}, r"data\.delimiter must be one character, or comma, semicolon, tab or pipe, not ',,'"),
+        (
+            {"delimiter": ",,"},
+            r"data\.delimiter must be one character, or comma, semicolon, tab, pipe or space, not ',,'",
+        ),
         ({"delimiter": '"'}, r"data\.delimiter must be one character"),
         ({"decimal": "x"}, r"data\.decimal must be '\.' or ',', not 'x'"),
         ({"delimiter": ",", "decimal": ",", "quoted": False}, r"are both ','"),

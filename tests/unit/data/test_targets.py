@@ -79,6 +79,42 @@ def test_sets_of_labels_may_be_lists_in_json(tmp_path):
     assert table.rows.examples(tmp_path / "a.jsonl", "multilabel") == (["x", "y"], ["b|a", "c|a"])
 
 
+@pytest.mark.parametrize(("word", "mark"), [("pipe", "|"), ("space", " "), ("semicolon", ";"), (" / ", " / ")])
+def test_separators_are_named_like_delimiters(tmp_path, word, mark):
+    (tmp_path / "a.csv").write_text(f'text,label\nx,"{mark.join("ba")}"\ny,{mark.join("ac")}\n')
+    table = Table(tmp_path / "a.csv", label_separator=word, kind="multilabel", test_path=tmp_path / "a.csv")
+    assert table.read().labels == ("a", "b", "c")
+    assert table.read().train[1] == [(0, 1), (0, 2)]
+
+
+def test_rows_without_a_label_are_refused_left_out_or_kept_as_the_empty_set(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\nx,a;b\ny,\nz, ; \nw,clean\nv,b\n")
+
+    def rows(**options):
+        return Table(path, label_separator=";", kind="multilabel", test_path=path, **options).read()
+
+    with pytest.raises(InputError, match=r"line 3: the label .* is empty: .*data.missing=drop, or read .*=keep\.$"):
+        rows()
+    assert rows(missing="drop", na=["clean"]).train == (["x", "v"], [(0, 1), (1,)])
+    kept = rows(missing="keep", na=["clean"])
+    assert kept.labels == ("a", "b")
+    assert kept.train == (["x", "y", "z", "w", "v"], [(0, 1), (), (), (), (1,)])
+    with pytest.raises(InputError, match=r"data.missing=keep .*task=classification needs a label"):
+        Table(path, missing="keep")
+
+
+def test_empty_sets_are_learned_but_some_label_must_be_there(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\n" + "".join(f"text {row},{('', 'a', 'a;b')[row % 3]}\n" for row in range(60)))
+    for _ in range(2):  # read, and from the cache
+        data = load(path, "multilabel", label_separator=";", missing="keep")
+        assert {tuple(row) for row in data.train.targets.tolist()} == {(0, 0), (1, 0), (1, 1)}
+    path.write_text("text,label\n" + "".join(f"text {row},\n" for row in range(60)))
+    with pytest.raises(InputError, match="has no label in any row: several are needed"):
+        load(path, "multilabel", label_separator=";", missing="keep")
+
+
 @pytest.mark.parametrize(("kind", "separator", "sentence"), [
     ("classification", ";", "set task=multilabel, or remove data.label_separator"),
     ("multilabel", None, "set data.label_separator to what separates them"),
