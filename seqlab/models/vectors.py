@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import gzip
+import io
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from seqlab.bounded import bounded_lines, open_bytes
 from seqlab.errors import shorten
 from seqlab.types import InputError
+
+MOST_NUMBERS = 10_000
+"""The largest width of a vector: a matrix of the whole vocabulary is made of it before the second line is read."""
 
 
 def read_vectors(path: str | Path, tokens: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -18,13 +22,14 @@ def read_vectors(path: str | Path, tokens: Sequence[str]) -> tuple[np.ndarray, n
 
     A line is a token and its numbers, separated by single spaces; a first line of two whole numbers (count and width,
     as word2vec writes) and a byte-order mark are skipped. Tokens may hold spaces, as some of GloVe's do. The first of
-    several lines for one token counts. A name that ends in ``.gz`` is decompressed.
+    several lines for one token counts. A name that ends in ``.gz`` is decompressed, within the limits of other data.
 
     Returns:
         ``(len(tokens), E)`` float32, zeros where missing, and ``(len(tokens),)`` bool: which were found.
 
     Raises:
-        InputError: no such file, an unreadable one, a line of another width or without numbers, or none of the tokens.
+        InputError: no such file, an unreadable one, a line of another width, too long or without numbers, a
+            ``.gz`` that unpacks to far more than its size, or none of the tokens.
     """
     rows = {token: i for i, token in enumerate(tokens)}
     matrix = np.zeros((len(tokens), 0), dtype=np.float32)
@@ -34,6 +39,11 @@ def read_vectors(path: str | Path, tokens: Sequence[str]) -> tuple[np.ndarray, n
         fields = line.split(" ")
         if not width:
             width = len(fields) - 1
+            if width > MOST_NUMBERS:
+                raise InputError(
+                    f"{path}, line {number}: {width:,} numbers after the token, and at most {MOST_NUMBERS:,} are read; "
+                    "give word vectors in text format"
+                )
             matrix = np.zeros((len(tokens), width), dtype=np.float32)
             if width < 1:
                 raise InputError(f"{path}, line {number}: no numbers after the token; give word vectors in text format")
@@ -70,12 +80,8 @@ def _lines(path: str | Path) -> Iterator[tuple[int, str]]:
     if not Path(path).is_file():
         raise InputError(f"there is no file of word vectors at {path}: check the path given as vectors")
     try:
-        with (
-            gzip.open(path, "rt", encoding="utf-8", errors="replace", newline="\n")
-            if str(path).endswith(".gz")
-            else open(path, encoding="utf-8", errors="replace", newline="\n")
-        ) as file:
-            for number, line in enumerate(file, 1):
+        with io.TextIOWrapper(open_bytes(Path(path)), "utf-8", errors="replace", newline="\n") as file:  # type: ignore[type-var]
+            for number, line in enumerate(bounded_lines(file, path), 1):
                 line = line.rstrip(" \r\n")
                 line = line.removeprefix("\ufeff") if number == 1 else line
                 header = number == 1 and line.count(" ") == 1 and line.replace(" ", "").isdecimal()

@@ -11,9 +11,10 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "seqlab"
 
 # room -> rooms it may import (besides itself and those that are open to all).
-OPEN = {"words", "errors", "paths", "durable", "terminal", "types", "schema"}
+OPEN = {"words", "errors", "bounded", "paths", "durable", "terminal", "types", "schema"}
 MAY_IMPORT = {
     "errors": set(),
+    "bounded": {"errors"},
     "paths": set(),
     "durable": set(),
     "terminal": set(),

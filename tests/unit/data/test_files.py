@@ -2,7 +2,7 @@ import gzip
 
 import pytest
 
-from seqlab.data import files
+from seqlab import bounded
 from seqlab.data.dialect import Dialect
 from seqlab.data.files import csv_rows, lines_of, open_text, parse_json, read_lines, readable, sample_of
 from seqlab.types import InputError
@@ -25,7 +25,7 @@ def test_a_packed_file_that_unpacks_to_far_more_is_refused_on_the_way(tmp_path, 
     path = tmp_path / "a.tsv.gz"
     path.write_bytes(gzip.compress(b"a\tb\n" * 250_000))
     assert len(read_lines(path)) == 250_000  # as small as this it may be packed as well as it likes
-    monkeypatch.setattr(files, "_FREE", 1 << 16)
+    monkeypatch.setattr(bounded, "_FREE", 1 << 16)
     path.write_bytes(path.read_bytes()[:-4] + bytes(4))  # it states another size
     found = []
     with pytest.raises(InputError, match=r"a\.tsv\.gz unpacks to more than .* MB, 50 times .*gunzip"):
@@ -34,7 +34,7 @@ def test_a_packed_file_that_unpacks_to_far_more_is_refused_on_the_way(tmp_path, 
 
 
 def test_a_line_too_long_is_named_by_its_number(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(bounded, "LONGEST_LINE", 1000)
     path = tmp_path / "a.txt"
     path.write_text("short\n" + "x" * 999 + "\n" + "x" * 5000)
     found = []
@@ -95,7 +95,7 @@ def test_a_sample_ends_with_a_whole_line(tmp_path):
 
 
 def test_a_packed_file_that_states_its_size_is_refused_before_it_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "_FREE", 1 << 16)
+    monkeypatch.setattr(bounded, "_FREE", 1 << 16)
     path = tmp_path / "a.tsv.gz"
     path.write_bytes(gzip.compress(b"a\tb\n" * 250_000))
     with pytest.raises(InputError, match="unpacks to more than"):
