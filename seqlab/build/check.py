@@ -38,7 +38,7 @@ from seqlab.data.arrays import ArrayLoader
 from seqlab.data.batching import BucketLoader
 from seqlab.data.pair_batching import PairLoader
 from seqlab.decode import Sampling
-from seqlab.engine.runtime import make_runtime
+from seqlab.engine.runtime import check_threads, make_runtime
 from seqlab.engine.settings import Settings
 from seqlab.errors import shorten
 from seqlab.models import (
@@ -141,6 +141,7 @@ def check_config(config: Config) -> None:
     schema.check("trainer", Settings, without(config["trainer"], RUNTIME))
     schema.check("trainer", make_runtime, only(config["trainer"], RUNTIME))
     schema.check("runtime", _runtime_options, config["runtime"])
+    check_threads(config["runtime"].get("threads"))
     build_settings(config)
 
 

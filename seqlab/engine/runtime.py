@@ -25,6 +25,8 @@ from seqlab.types import InputError
 DEVICES = ("auto", "cpu", "cuda", "mps")
 CPU = torch.device("cpu")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+MOST_THREADS = 1024
+"""More threads than any machine gains by; a stored config must not start a million."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,16 @@ def resolve_precision(name: str, device: torch.device) -> str:
             f"trainer.precision=bf16, but an LSTM does not run in bf16 on this {device.type}; choose fp32."
         )
     return name
+
+
+def check_threads(count: int | None) -> None:
+    """Refuse numbers of threads that no machine can use; None is torch's own.
+
+    Raises:
+        InputError: fewer than 1 or more than ``MOST_THREADS``.
+    """
+    if count is not None and not 1 <= count <= MOST_THREADS:
+        raise InputError(f"runtime.threads is {count}; give a whole number from 1 to {MOST_THREADS:,}, or null.")
 
 
 def seed_everything(seed: int) -> None:

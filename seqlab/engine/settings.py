@@ -8,6 +8,9 @@ from dataclasses import dataclass, fields
 from seqlab.engine.state import State
 from seqlab.types import InputError
 
+MOST_KEPT = 1_000
+"""Checkpoints; each save counts through all of them."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -53,6 +56,8 @@ class Settings:
             if isinstance(value, bool) or not isinstance(value, wanted) or not 0 < value < math.inf:
                 kind = "a whole number" if whole else "a number"
                 raise InputError(f"trainer.{field.name} is {value!r}; give {kind} greater than zero.")
+        if self.keep > MOST_KEPT:
+            raise InputError(f"trainer.keep is {self.keep}; give at most {MOST_KEPT:,} checkpoints to keep.")
         if self.ema_decay is not None and self.ema_decay >= 1:
             raise InputError(f"trainer.ema_decay is {self.ema_decay}; give a number between 0 and 1, such as 0.999.")
         if self.max_epochs is None and self.max_steps is None and self.max_minutes is None:

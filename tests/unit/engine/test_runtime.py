@@ -4,6 +4,8 @@ from typing import Any
 import pytest
 import torch
 
+from seqlab.build import check_config
+from seqlab.compose import composed
 from seqlab.engine import runtime
 from seqlab.types import InputError
 
@@ -19,6 +21,16 @@ def test_unknown_and_absent_devices() -> None:
     if not torch.backends.mps.is_available():
         with pytest.raises(InputError, match="Metal"):
             runtime.resolve_device("mps")
+
+
+@pytest.mark.parametrize("count", [-1, 0, 1025, 10**9])
+def test_threads_are_as_many_as_a_machine_can_use(count) -> None:
+    runtime.check_threads(None)
+    runtime.check_threads(1024)
+    with pytest.raises(InputError, match=rf"^runtime.threads is {count}; give a whole number from 1 to 1,024, or null"):
+        runtime.check_threads(count)
+    with pytest.raises(InputError, match=r"^runtime.threads is"):
+        check_config(composed(f"runtime.threads={count}"))
 
 
 def test_precisions() -> None:
