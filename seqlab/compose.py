@@ -97,7 +97,8 @@ def settled(config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
     found = _anchored(plain(config))
     if found["resume"] == "latest":
         found["resume"] = str(run_folders.latest(Path(found["runs"])))
-        print(f"resume={found['resume']}", flush=True)
+        start = "" if resuming.has_checkpoint(Path(found["resume"])) else " (nothing was saved: from its start)"
+        print(f"resume={found['resume']}{start}", flush=True)
     if found["resume"] == "auto":  # the folder is the same, however it is written
         overrides = [override for override in overrides if _named(override) != "run_dir"]
     folder = resuming.folder(found)

@@ -136,6 +136,11 @@ def _load_any(path: Path) -> dict[str, Any] | None:
     return None
 
 
+def has_checkpoint(path: Path) -> bool:
+    """Whether a run folder holds something to continue from; otherwise its run starts again."""
+    return bool(_checkpoints(path))
+
+
 def _checkpoints(path: Path) -> list[Path]:
     """``last.pt`` and those before it, the newest first."""
     earlier = sorted(path.glob("last.*.pt"), key=lambda one: (len(one.name), one.name))
@@ -172,7 +177,7 @@ def ended(config: Mapping[str, Any], saved: Mapping[str, Any]) -> Result | None:
 def _reported(path: Path, step: int) -> dict[str, Any] | None:
     """The summary, if it is of this step and its report was finished; older ones do not say, and were written last."""
     try:
-        summary = json.loads((path / "summary.json").read_text(encoding="utf-8"))
+        summary = json.loads(stored.bytes_of(path / "summary.json", stored.LARGEST_SUMMARY))
     except (OSError, ValueError, RecursionError):
         return None
     whole = isinstance(summary, dict) and summary.get("steps") == step and summary.get("complete", True) is True

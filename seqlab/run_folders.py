@@ -54,6 +54,13 @@ class Row:
         found = [value for value in (self.summary.get("floor") or {}).values() if isinstance(value, int | float)]
         return (max if self.maximize else min)(found) if found else None
 
+    @property
+    def state(self) -> str:
+        """``diverged``, ``incomplete`` where a report was interrupted, else ``finished``; older runs do not say."""
+        if self.summary.get("diverged", False) is True:
+            return "diverged"
+        return "finished" if self.summary.get("complete", True) is True else "incomplete"
+
     def badness(self, split: str) -> tuple[bool, float]:
         """What to sort by, the best first and the unmeasured last."""
         value = self.value(split)
@@ -96,10 +103,14 @@ class Interrupted:
 def latest(folder: Path) -> Path:
     """The run to continue in and below ``folder``: the newest one that is not finished, else the newest.
 
+    A run that was killed before its first checkpoint is one of them: it starts again.
+
     Raises:
-        InputError: there is no run with a checkpoint.
+        InputError: there is no run to continue.
     """
-    held = {path.parent: path.stat().st_mtime for path in folder.rglob("last.pt")}
+    begun = [path for path in folder.rglob("metrics.jsonl") if (path.parent / "config.yaml").exists()]
+    begun = [path for path in begun if not (path.parent / "summary.json").exists()]
+    held = {path.parent: path.stat().st_mtime for path in [*begun, *folder.rglob("last.pt")]}  # last.pt decides
     if not held:
         raise InputError(f"{folder} holds no run to continue: name a run folder, {word('resume', 'FOLDER')}.")
     return max(held, key=lambda path: (not (path / "summary.json").exists(), held[path], str(path)))
@@ -131,8 +142,10 @@ def read_row(path: Path) -> Row:
     """
     file = path / "summary.json"
     try:
-        summary = json.loads(file.read_text(encoding="utf-8"))
+        summary = json.loads(stored.bytes_of(file, stored.LARGEST_SUMMARY))
         time = file.stat().st_mtime
+    except InputError as error:
+        raise InputError(f"{str(error).rstrip('.')}; it is left out.") from error
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{file} is damaged ({shorten(error)}) and left out.") from error
     try:

@@ -17,6 +17,8 @@ from seqlab.errors import InputError, shorten
 
 LARGEST_CONFIG = 1 << 20
 """Bytes of a stored config; the largest that seqlab writes has some 4,000."""
+LARGEST_SUMMARY = 1 << 20
+"""Bytes of a ``summary.json``; the largest that seqlab writes has some 10,000."""
 DEEPEST, MOST_VALUES = 30, 20_000
 """How far stored plain data may nest, and how many values a config may hold."""
 MOST_TOKENS = 10_000_000
@@ -154,6 +156,20 @@ SUMMARY: dict[str, Test] = {"monitor": TEXT, "seconds": NUMBER, "params": NUMBER
 SUMMARY_OPTIONAL: dict[str, Test] = dict.fromkeys(("val", "test", "floor"), _or_null(NODE))
 
 
+def bytes_of(path: Path, most: int) -> bytes:
+    """The bytes of a file that seqlab writes small; no more of a larger one is read than tells that it is one.
+
+    Raises:
+        InputError: it holds more than ``most``.
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise InputError(f"{path} is larger than {most:,} bytes, so it is not a file that seqlab wrote.")
+    return data
+
+
 def text_of(path: Path) -> str:
     """The text of a YAML file that is worth parsing: not large, not nested deeply, without aliases.
 
@@ -163,11 +179,7 @@ def text_of(path: Path) -> str:
         InputError: it is none of that.
         OSError, ValueError, yaml.YAMLError: it cannot be read.
     """
-    with open(path, "rb") as file:
-        data = file.read(LARGEST_CONFIG + 1)
-    if len(data) > LARGEST_CONFIG:
-        raise InputError(f"{path} is larger than {LARGEST_CONFIG:,} bytes, so it is not the config of a run.")
-    text = data.decode("utf-8")
+    text = bytes_of(path, LARGEST_CONFIG).decode("utf-8")
     depth = values = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):

@@ -215,6 +215,24 @@ def test_the_latest_run_is_the_newest_unfinished_one(tmp_path, monkeypatch, caps
     assert composed("resume=latest")["seed"] == 2
 
 
+def test_the_latest_run_may_be_one_that_was_killed_before_its_first_checkpoint(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for number, name in enumerate(("saved", "killed", "measured", "foreign")):
+        folder = _made(tmp_path / "runs" / name)
+        ours.save(composed(f"seed={number}"), folder / "config.yaml")
+        (folder / "metrics.jsonl").touch()
+        os.utime(folder / "metrics.jsonl", (number, number))
+    (tmp_path / "runs" / "saved" / "last.pt").touch()
+    os.utime(tmp_path / "runs" / "saved" / "last.pt", (0, 0))
+    (tmp_path / "runs" / "measured" / "summary.json").touch()  # its checkpoints are gone: nothing to continue
+    (tmp_path / "runs" / "foreign" / "metrics.jsonl").unlink()  # other programs write a config.yaml, too
+    assert composed("resume=latest")["seed"] == 1
+    assert capsys.readouterr().out == "resume=runs/killed (nothing was saved: from its start)\n"
+    os.utime(tmp_path / "runs" / "saved" / "last.pt", (9, 9))
+    assert composed("resume=latest")["seed"] == 0
+    assert capsys.readouterr().out == "resume=runs/saved\n"
+
+
 def _made(folder: Path) -> Path:
     folder.mkdir(parents=True)
     return folder
