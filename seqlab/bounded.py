@@ -12,6 +12,8 @@ from seqlab.errors import InputError, shorten
 
 LONGEST_LINE = 1 << 24
 """Characters of a line, and of a cell."""
+LARGEST_METRICS = 1 << 28
+"""Bytes of a ``metrics.jsonl``: some million points of the curves."""
 
 _MOST_UNPACKED = 1 << 36  # bytes of a .gz file; what is plain may have any size
 _FREE = 1 << 25  # bytes that a .gz file of any size may hold
@@ -58,6 +60,21 @@ def _stated(path: Path) -> int:
             return 0
         file.seek(max(0, path.stat().st_size - 4))
         return int.from_bytes(file.read(4), "little")
+
+
+def lines_within(path: Path, most: int) -> Iterator[str]:
+    """The lines of a file of UTF-8 that seqlab wrote, one after the other; bytes that are no text are replaced.
+
+    Raises:
+        InputError: it holds more than ``most`` bytes, or a line is too long.
+        OSError: it cannot be read.
+    """
+    if path.stat().st_size > most:
+        raise InputError(
+            f"{path} is larger than {most / 1e6:,.0f} MB, so it is not read: move it out of the run folder."
+        )
+    with open(path, encoding="utf-8", errors="replace") as file:
+        yield from bounded_lines(file, path)
 
 
 def is_packed(path: Path) -> bool:

@@ -185,7 +185,10 @@ def runs(
     ] = "time",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """List finished runs with their numbers, then those that train now, and the command that continues each other."""
+    """List finished runs with their metrics, then runs in training, then unfinished runs with the command to continue.
+
+    The column `state` appears where a run diverged or its report is incomplete.
+    """
     rows, interrupted, warnings = run_folders.read(folder)
     for sentence in warnings:
         print(f"warning: {sentence}", file=sys.stderr)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from seqlab.bounded import LARGEST_METRICS, lines_within
 from seqlab.compose import CONFIGS, flatten
 from seqlab.engine.tracker import Tracker
 from seqlab.insight.learning import Floor, learning_figure
@@ -44,12 +45,16 @@ def draw_learning(tracker: Tracker, summary: Mapping[str, Any]) -> None:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The lines of a ``metrics.jsonl``; one that was cut short is left out."""
+    """The lines of a ``metrics.jsonl``; one that was cut short is left out.
+
+    Raises:
+        InputError: it is larger than any that seqlab writes.
+    """
     rows = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in lines_within(path, LARGEST_METRICS):
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(row, dict) and isinstance(row.get("step"), int):
             rows.append(row)

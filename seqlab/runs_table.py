@@ -111,14 +111,16 @@ def table(rows: Sequence[Row], title: str | None = None) -> PlainTable:
     monitors = {row.monitor for row in rows}
     one = f" {monitors.pop()}" if len(monitors) == 1 else ""
     keys = compared(rows)
+    stated = any(row.state != "finished" for row in rows)
     found = PlainTable(
-        Column("run", overflow="fold"), *([] if one else ["metric"]), f"val{one}", f"test{one}", "floor",
-        *map(_header, keys),
+        Column("run", overflow="fold"), *(["state"] if stated else []), *([] if one else ["metric"]),
+        f"val{one}", f"test{one}", "floor", *map(_header, keys),
         "seconds", "params", title=title,
     )  # fmt: skip
     for row in rows:
         found.add_row(
             str(row.path),
+            *([row.state] if stated else []),
             *([] if one else [row.monitor]),
             *(_number(value) for value in (row.value("val"), row.value("test"), row.floor)),
             *(_text(row.settings[key]) if key in row.settings else "" for key in keys),

@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from seqlab import durable
+from seqlab.types import InputError
 
 KEPT = "events.out.tfevents.0000000000.kept"
 """The file that holds what stays. It sorts before all others, whatever the clock said: TensorBoard reads by name."""
+
+LARGEST_EVENTS = 1 << 30
+"""Bytes of all event files of a run: what stays of them is held in memory."""
 
 
 def cut_events(run_dir: Path, step: int) -> None:
@@ -19,10 +23,18 @@ def cut_events(run_dir: Path, step: int) -> None:
     A report (figures, tables, test metrics, HParams) is written again when the run ends. TensorBoard's own
     ``purge_step`` is not enough: it depends on file names, which hold the time, and spares what stands at ``step``.
     Killed at any moment, at worst some events are there twice until the next call.
+
+    Raises:
+        InputError: the files are larger than any that seqlab writes.
     """
     files = sorted(path for path in run_dir.glob("*tfevents*") if path.is_file() and not path.name.startswith("."))
     if not files:
         return
+    if sum(path.stat().st_size for path in files) > LARGEST_EVENTS:
+        raise InputError(
+            f"{run_dir} holds more than {LARGEST_EVENTS / 1e6:,.0f} MB of TensorBoard's event files, so they are not "
+            "read: move them out of the run folder."
+        )
     kept: dict[bytes, None] = {}
     for path in files:
         kept.update(dict.fromkeys(record for record in _records(path) if _stays(record, step)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import os
 import re
 import shutil
@@ -17,6 +16,7 @@ import numpy as np
 from torch import Tensor
 
 from seqlab import durable
+from seqlab.bounded import LARGEST_METRICS, lines_within
 from seqlab.engine.events import cut_events, of_report
 from seqlab.terminal import plain
 from seqlab.types import InputError
@@ -150,13 +150,14 @@ def _truncate(path: Path, step: int) -> None:
     if not path.exists():
         return
     kept = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in lines_within(path, LARGEST_METRICS):
         try:
             row = json.loads(line)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             break
-        if isinstance(row, dict) and row.get("step", math.inf) <= step and not any(map(of_report, row)):
-            kept.append(line + "\n")
+        at = row.get("step") if isinstance(row, dict) else None
+        if isinstance(at, int) and at <= step and not any(map(of_report, row)):
+            kept.append(line.rstrip("\n") + "\n")
     durable.write_text(path, "".join(kept))
 
 

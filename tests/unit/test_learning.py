@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from seqlab import learning
 from seqlab.compose import composed
+from seqlab.errors import InputError
 from seqlab.learning import compared_settings, draw_learning, read_rows
 
 UNUSED = (
@@ -26,9 +28,20 @@ class Book:
         self.found = (tag, figure, step)
 
 
+def test_a_file_larger_than_any_of_a_run_is_not_read(tmp_path, monkeypatch):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n' * 100)
+    monkeypatch.setattr(learning, "LARGEST_METRICS", 1000)
+    with pytest.raises(InputError, match=r"metrics.jsonl is larger than 0 MB"):
+        read_rows(tmp_path / "metrics.jsonl")
+
+
 @pytest.mark.parametrize(("test", "split"), [({"accuracy": 0.8}, "test"), ({}, "validation")])
 def test_the_curve_is_drawn_from_what_was_written_down_beside_the_best_floor(tmp_path, test, split):
-    lines = '{"step": 1, "train/loss": 2.0}\n{"step": 2, "val/accuracy": 0.5}\n[1]\n{"step": 3, "val/'
+    lines = (
+        '{"step": 1, "train/loss": 2.0}\n{"step": 2, "val/accuracy": 0.5}\n[1]\n'
+        + "[" * 100_000
+        + '\n{"step": 3, "val/'
+    )
     (tmp_path / "metrics.jsonl").write_text(lines)
     assert [row["step"] for row in read_rows(tmp_path / "metrics.jsonl")] == [1, 2]
     book = Book(tmp_path)

@@ -91,6 +91,7 @@ def test_what_there_is_not_is_not_sorted_by(tmp_path):
         ("{", "is damaged ("),
         ("[" * 100_000, "is damaged ("),
         ("[1]", "is damaged or foreign: its content must be a mapping of names to values, not a list"),
+        ("[" + " " * (1 << 20), "is larger than 1,048,576 bytes, so it is not a file that seqlab wrote; it is "),
         ('{"name": "other"}', "is damaged or foreign: field 'monitor' is missing"),
         (
             '{"monitor": "f1", "val": 3, "seconds": 1, "params": 1}',
@@ -101,7 +102,7 @@ def test_what_there_is_not_is_not_sorted_by(tmp_path):
             "is damaged or foreign: field 'seconds' must be a number, not 'x'",
         ),
     ],
-    ids=range(6),
+    ids=range(7),
 )
 def test_a_damaged_or_foreign_summary_is_one_warning_and_the_others_are_listed(tmp_path, content, why):
     put(tmp_path / "a", 0.5)
@@ -113,6 +114,16 @@ def test_a_damaged_or_foreign_summary_is_one_warning_and_the_others_are_listed(t
     assert line.startswith(f"warning: {tmp_path / 'z' / 'summary.json'} {why}")
     assert line.endswith("left out.")
     assert len(line) < 400
+
+
+def test_diverged_runs_and_incomplete_reports_are_marked(tmp_path):
+    put(tmp_path / "a", 0.5, diverged=False, complete=True)
+    assert "state" not in listed(tmp_path).stdout
+    put(tmp_path / "b", 0.1, diverged=True, complete=True)
+    put(tmp_path / "c", 0.4, diverged=False, complete=False)
+    header, *rows = rows_of(listed(tmp_path, "--sort", "run").stdout)
+    assert header[:3] == ["run", "state", "val accuracy"]
+    assert [row[1] for row in rows] == ["finished", "diverged", "incomplete"]
 
 
 @pytest.mark.parametrize("name", ["run", "my run (2)", "a=b,c", "it's", "[x]{y}", "über"])

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from seqlab.engine import events
 from seqlab.engine.tracker import Tracker
+from seqlab.types import InputError
 
 
 def loaded(folder):
@@ -40,6 +41,13 @@ def test_a_clock_that_is_set_back_leaves_no_point_that_was_taken_back(tmp_path, 
     train(tmp_path, range(8, 12), 100.0, resume_step=7)
     expected = [(s, float(s)) for s in range(1, 5)] + [(s, 10.0 * s) for s in range(5, 8)]
     assert curve(tmp_path) == expected + [(s, 100.0 * s) for s in range(8, 12)]
+
+
+def test_files_larger_than_any_of_a_run_are_not_read(tmp_path, monkeypatch):
+    train(tmp_path, range(1, 8), 1.0)
+    monkeypatch.setattr(events, "LARGEST_EVENTS", 100)
+    with pytest.raises(InputError, match=r"more than 0 MB of TensorBoard's event files, .*: move them out of the run"):
+        events.cut_events(tmp_path, 3)
 
 
 def test_a_report_is_removed_and_the_training_stays(tmp_path):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from seqlab.engine import tracker
 from seqlab.engine.progress import Progress, readable
 from seqlab.engine.tracker import Tracker
 from seqlab.types import InputError
@@ -46,6 +47,20 @@ def test_resuming_takes_back_what_came_after_the_checkpoint(tmp_path) -> None:
     expected = [(s, float(s)) for s in range(1, 5)] + [(s, 10.0 * s) for s in range(5, 10)]
     assert [(row["step"], row["train/loss"]) for row in lines(tmp_path)] == expected
     assert [(event.step, event.value) for event in events(tmp_path).Scalars("train/loss")] == expected
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000, "{", "1" * 5000])
+def test_a_damaged_line_ends_the_file_and_foreign_ones_are_left_out(tmp_path, line) -> None:
+    (tmp_path / "metrics.jsonl").write_text(f'{{"step": 1}}\n{{"step": "x"}}\n[1]\n{{"a": 1}}\n{line}\n{{"step": 2}}\n')
+    Tracker(tmp_path, resume_step=3).close()
+    assert lines(tmp_path) == [{"step": 1}]
+
+
+def test_a_file_larger_than_any_of_a_run_is_not_read(tmp_path, monkeypatch) -> None:
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n' * 100)
+    monkeypatch.setattr(tracker, "LARGEST_METRICS", 1000)
+    with pytest.raises(InputError, match=r"metrics.jsonl is larger than 0 MB, so it is not read: move it out of"):
+        Tracker(tmp_path, resume_step=3)
 
 
 def test_everything_else_is_readable_and_adds_no_run(tmp_path) -> None:
