@@ -20,7 +20,7 @@ def narrow(monkeypatch):
 def test_an_option_has_its_value_and_its_comment():
     page = help_text(["optim.lr=0.5"])
     assert "  optim.lr=0.5" in page
-    assert "  model.merge=concat                concat | sum: how two directions are joined\n" in page
+    assert "  model.merge=concat                concat | sum: how to combine two directions\n" in page
     assert max(map(len, page.splitlines())) <= 110
 
 
@@ -54,7 +54,7 @@ def test_configs_of_a_folder_are_explained_like_those_of_the_package(tmp_path, m
         page = capsys.readouterr().out
         assert "model=mine:\n" in page
         assert "model.hidden_size=7 units of mine model" in " ".join(page.split())
-        assert "concat | sum: how two directions are joined" in page  # of the config that it is based on
+        assert "concat | sum: how to combine two directions" in page  # of the config that it is based on
         assert "lstm_projected, mgu, mine, mingru" in " ".join(page.split())
 
 
