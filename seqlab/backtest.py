@@ -139,12 +139,12 @@ def _train_anew(run: Run, data: ForecastData, fold: Fold, number: int) -> tuple[
     lengths = fold.stops - fold.starts
     held = data.parts["val"].stops - data.parts["val"].starts if "val" in data.parts else np.zeros_like(before)
     if len({*zip(before.tolist(), lengths.tolist(), held.tolist(), strict=True)}) > 1:
-        raise InputError("--refit wants series of one length, the run's have several: leave it away.")
+        raise InputError("--refit wants series of one length, the run's have several: remove it.")
     split = [int(before[0] - held[0]), int(held[0]), int(lengths[0])]
     run_dir = run.path / "backtest" / f"fold-{number}"
     known = run_dir / "config.yaml"
     if known.exists() and list(compose.load(known)["data"]["split"]) != split:
-        raise InputError(f"{run_dir} holds a fold of another backtest: remove {run.path / 'backtest'} and begin anew.")
+        raise InputError(f"{run_dir} holds a fold of another backtest: remove {run.path / 'backtest'} and start again.")
     if not (run_dir / "summary.json").exists():
         where: dict[str, Any] = {"run_dir": str(run_dir), "resume": None}
         if (run_dir / "last.pt").exists():  # it was cut off

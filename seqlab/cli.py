@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from seqlab.run import Run
 
 app = typer.Typer(
-    help="Recurrent networks over sequences: train one, then ask its run folder.",
+    help="Recurrent networks for sequences: train one, then use its run folder.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -48,22 +48,24 @@ def main() -> None:
 
 @app.command("train", add_help_option=False)
 def train_command() -> None:
-    """Train: `seqlab train model=lstm data=imdb optim.lr=3e-3` (`seqlab train --help` lists every option)."""
+    """Train a model: `seqlab train model=lstm data=imdb optim.lr=3e-3` (`seqlab train --help` lists every option)."""
     raise AssertionError("main() hands `train` to Hydra before typer sees it")
 
 
 @app.command()
 def evaluate(
     run: RunDir,
-    split: Annotated[str | None, typer.Option(help="train, val or test; by default test, else val.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="train, val or test. Default: test, or val if there is no test part.")
+    ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Measure on this file instead: labelled texts, pairs, or running text.")
+        Path | None, typer.Option(help="Evaluate on this file instead: labelled texts, pairs, or running text.")
     ] = None,
     device: Device = "auto",
     trust: Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
 ) -> None:
-    """Measure a run's best weights on one part of its dataset, or on another file of the same form."""
+    """Evaluate a run's best weights on one part of its dataset, or on another file of the same format."""
     from seqlab.run import Run
 
     opened = Run(run, device, trust)
@@ -83,15 +85,19 @@ app.command()(predict)
 @app.command()
 def backtest(
     run: RunDir,
-    folds: Annotated[int, typer.Option(help="Into how many pieces the last part is cut.")] = 4,
-    refit: Annotated[bool, typer.Option("--refit", help="Train anew before each piece, on all before it.")] = False,
-    csv: Annotated[Path | None, typer.Option(help="Write the table here.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw truth and forecasts here (.png, .pdf, .svg).")] = None,
+    folds: Annotated[int, typer.Option(help="Number of folds to divide the last part into.")] = 4,
+    refit: Annotated[bool, typer.Option("--refit", help="Retrain before each fold on all data before it.")] = False,
+    csv: Annotated[Path | None, typer.Option(help="Write the table to this file (.csv).")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Plot observed values and forecasts to this file (.png, .pdf, .svg).")
+    ] = None,
     device: Device = "auto",
     trust: Trust = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object of all metrics, with the floors'.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object with all metrics, baselines included.")
+    ] = False,
 ) -> None:
-    """Forecast from every origin of the last part of a run's data, beside the honest floors."""
+    """Forecast from every origin of the last part of a run's data, and compare with simple baselines."""
     from seqlab.backtest import backtest as roll
     from seqlab.run import Run
 
@@ -105,12 +111,12 @@ def backtest(
         print(json_text(found.metrics))
         return
     folded = found.table.set_index("fold").T.reset_index(names="fold")
-    show_table(folded, f"{run}: {'trained anew for each fold' if refit else 'as trained'}")
+    show_table(folded, f"{run}: {'retrained for each fold' if refit else 'as trained'}")
 
 
 @app.command()
 def leaktest(run: RunDir, device: Device = "auto", trust: Trust = False) -> None:
-    """Change the future of a run's data and see that no forecast before it moves, nor anything it was trained on."""
+    """Test for data leakage: alter future rows and check that earlier forecasts and training windows stay the same."""
     from seqlab.run import Run
 
     found = Run(run, device, trust).check_leak()
@@ -124,39 +130,42 @@ def leaktest(run: RunDir, device: Device = "auto", trust: Trust = False) -> None
 @app.command()
 def generate(
     run: RunDir,
-    prompt: Annotated[str | None, typer.Option(help="What to go on from; - reads all of standard input.")] = None,
-    length: Annotated[int, typer.Option(help="Tokens to write: characters, words or byte pairs.")] = 400,
-    temperature: Annotated[float, typer.Option(help="Below 1 plays safe, above 1 dares more.")] = 1.0,
-    top_k: Annotated[int | None, typer.Option(help="Draw from so many of the most probable tokens.")] = None,
-    top_p: Annotated[float | None, typer.Option(help="Draw from the most probable tokens of this share.")] = None,
-    greedy: Annotated[bool, typer.Option("--greedy", help="Always take the most probable token.")] = False,
-    stop: Annotated[str | None, typer.Option(help="End right before this text.")] = None,
-    seed: Annotated[int, typer.Option(help="The same seed writes the same text.")] = 0,
-    samples: Annotated[int, typer.Option(help="How many texts; the next one's seed is one higher.")] = 1,
-    stream: Annotated[
-        bool | None, typer.Option(help="Show text while it is made; on a terminal that is the default.")
+    prompt: Annotated[str | None, typer.Option(help="Text to continue; - reads all of standard input.")] = None,
+    length: Annotated[int, typer.Option(help="Number of tokens to generate: characters, words or byte pairs.")] = 400,
+    temperature: Annotated[float, typer.Option(help="Below 1: more likely tokens; above 1: more varied ones.")] = 1.0,
+    top_k: Annotated[int | None, typer.Option(help="Sample from the k most probable tokens.")] = None,
+    top_p: Annotated[
+        float | None,
+        typer.Option(help="Nucleus sampling: sample from the smallest set of tokens with total probability p."),
     ] = None,
-    interactive: Annotated[bool, typer.Option("--interactive", "-i", help="Take turns; :help there says how.")] = False,
+    greedy: Annotated[bool, typer.Option("--greedy", help="Always take the most probable token; no sampling.")] = False,
+    stop: Annotated[str | None, typer.Option(help="Stop before this text.")] = None,
+    seed: Annotated[int, typer.Option(help="Random seed: the same seed gives the same text.")] = 0,
+    samples: Annotated[int, typer.Option(help="Number of texts; each next text uses the next seed.")] = 1,
+    stream: Annotated[bool | None, typer.Option(help="Show text while it is generated. Default on a terminal.")] = None,
+    interactive: Annotated[
+        bool, typer.Option("--interactive", "-i", help="Write a text in turns with the model; type :help there.")
+    ] = False,
     device: Device = "auto",
     trust: Trust = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a text.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per text.")] = False,
 ) -> None:
-    """Let a language model write: `seqlab generate RUN --prompt "The quick br" --length 388`.
+    """Generate text with a language model: `seqlab generate RUN --prompt "The quick br" --length 388`.
 
-    The prompt and what follows go to standard output. What the model never saw of the prompt is read as unknown.
+    The prompt and its continuation go to standard output. Tokens of the prompt not in the vocabulary become unknown.
     """
     from seqlab.decode import Sampling
     from seqlab.run import Run
 
     sampling = Sampling(temperature, top_k, top_p, greedy)
     if samples < 1:
-        raise InputError(f"--samples {samples} writes nothing: give 1 or more.")
+        raise InputError(f"--samples {samples}: give 1 or more.")
     if as_json and (stream or interactive):
-        raise InputError("--json gives whole texts: leave --stream and --interactive away.")
+        raise InputError("--json gives whole texts: remove --stream and --interactive.")
     if interactive and (samples > 1 or prompt == "-"):
-        raise InputError("--interactive goes on with one text, and reads lines: leave --samples and --prompt - away.")
+        raise InputError("--interactive continues one text and reads lines: remove --samples and --prompt -.")
     if prompt is None and not interactive:
-        raise InputError("There is no prompt to go on from: give --prompt TEXT, or --interactive.")
+        raise InputError("There is no prompt to continue: give --prompt TEXT, or --interactive.")
     opened = Run(run, device, trust)
     if interactive:
         _take_turns(opened, sampling, seed, prompt, length, stop)
@@ -179,11 +188,11 @@ def generate(
 
 @app.command()
 def runs(
-    folder: Annotated[Path, typer.Argument(help="Where run folders are.")] = Path("runs"),
+    folder: Annotated[Path, typer.Argument(help="Folder to search for run folders.")] = Path("runs"),
     sort: Annotated[
-        str, typer.Option(help="By time, val, test, seconds, params, run, or a setting such as optim.lr.")
+        str, typer.Option(help="time, val, test, seconds, params, run, or a setting such as optim.lr.")
     ] = "time",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
     """List finished runs with their metrics, then runs in training, then unfinished runs with the command to continue.
 
@@ -211,9 +220,9 @@ def runs(
 
 @app.command()
 def cache(
-    clear: Annotated[bool, typer.Option("--clear", help="Delete it all; what is needed is made again.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Delete all of it; it is computed again when needed.")] = False,
 ) -> None:
-    """List what seqlab keeps to start faster: token ids, floors, compiled cells (SEQLAB_CACHE names the folder)."""
+    """List the cache: token ids, baseline scores, compiled cells (SEQLAB_CACHE sets the folder)."""
     folder = cache_dir()
     found = cached(folder)
     table = PlainTable("", "files", "MB", "newest", title=str(folder))
@@ -234,10 +243,10 @@ def cache(
 
 @app.command("list")
 def list_choices(
-    group: Annotated[str | None, typer.Argument(help=f"One of {', '.join(GROUPS)}; by default all.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object: group, name, description.")] = False,
+    group: Annotated[str | None, typer.Argument(help=f"One of {', '.join(GROUPS)}. Default: all.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object: group, name, description.")] = False,
 ) -> None:
-    """List what can be named on the command line of `seqlab train`, one line each."""
+    """List the datasets, models, optimisers and other choices of `seqlab train`, one line each."""
     groups = list(GROUPS) if group is None else [group]
     if as_json:
         print(json_text({each: choices(each) for each in groups}))
@@ -246,8 +255,8 @@ def list_choices(
 
 
 TURNS = """\
-A line is read on from where the text is, and the model writes on behind it; an empty line lets it go on.
-A line break is read only where a line ends in \\.   :reset forgets the text, :quit (or the end of input) ends."""
+Each line you type is appended to the text, and the model continues it; an empty line only continues.
+To append a line break, end the line with \\.   :reset clears the text, :quit (or the end of input) ends."""
 
 
 def _take_turns(run: Run, sampling: Sampling, seed: int, prompt: str | None, length: int, stop: str | None) -> None:
@@ -261,7 +270,7 @@ def _take_turns(run: Run, sampling: Sampling, seed: int, prompt: str | None, len
         elif line == ":help":
             print(TURNS)
         elif re.fullmatch(r":[a-z]+", line):
-            print(f"error: there is no {line}; :help says what there is", file=sys.stderr)
+            print(f"error: there is no {line}; :help lists the commands", file=sys.stderr)
         else:
             text = line[:-1] + "\n" if line.endswith("\\") else line
             try:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from seqlab.search import Search
     from seqlab.translations import Translated
 
-RunDir = Annotated[Path, typer.Argument(help="A run folder, as a training prints it on its last line.", metavar="RUN")]
+RunDir = Annotated[Path, typer.Argument(help="A run folder: the last line that a training prints.", metavar="RUN")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Trust = Annotated[bool, typer.Option("--trust", help="Also run code outside seqlab that the run's config names.")]
+Trust = Annotated[bool, typer.Option("--trust", help="Allow code outside seqlab that the run's config names.")]
 
 CHUNK = 512
 """Sentences that are translated before the first of them is shown."""
@@ -38,45 +38,56 @@ def predict(
     texts: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Texts or a file of texts to label or translate, or - for one a line from standard input; of a "
-            "forecast: another file, as with --path."
+            help="Texts to label or translate, a file of texts, or - for standard input, one text per line. "
+            "Forecasts: another data file, as with --path."
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the answers here (.csv, .jsonl).")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the predictions to this file (.csv, .jsonl).")] = None,
     horizon: Annotated[
-        int | None, typer.Option(help="Of a forecast: steps; by default those it learned, beyond them by rolling on.")
+        int | None,
+        typer.Option(help="(forecasts) Number of steps. Default: the trained horizon; more steps roll forward."),
     ] = None,
     path: Annotated[
-        Path | None, typer.Option(help="Of a forecast: another file of the same columns to go on from.")
+        Path | None, typer.Option(help="(forecasts) Another file with the same columns to forecast from.")
     ] = None,
     plans: Annotated[
-        Path | None, typer.Option(help="Of a forecast: a CSV with the covariates of the steps to come.")
+        Path | None, typer.Option(help="(forecasts) CSV with the future values of the covariates.")
     ] = None,
-    csv: Annotated[Path | None, typer.Option(help="Of a forecast: write it here, with its quantiles.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Of a forecast: draw it here (.png, .pdf, .svg).")] = None,
-    nbest: Annotated[int | None, typer.Option(help="Of a translation: so many of each text, with scores.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="(forecasts) Write the forecast with its quantiles to this file.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="(forecasts) Plot the forecast to this file (.png, .pdf, .svg).")
+    ] = None,
+    nbest: Annotated[
+        int | None, typer.Option(help="(translations) Number of alternatives per text, with scores.")
+    ] = None,
     beam: Annotated[
-        int | None, typer.Option(help="Of a translation: hypotheses kept; 1 is greedy; by default the run's own.")
+        int | None, typer.Option(help="(translations) Beam size; 1 is greedy. Default: the run's own.")
     ] = None,
     length_penalty: Annotated[
-        float | None, typer.Option(help="Of a translation: more favours the longer; 0: none.")
+        float | None, typer.Option(help="(translations) Higher values favour longer translations; 0: none.")
     ] = None,
-    sample: Annotated[bool, typer.Option("--sample", help="Of a translation: draw it by chance.")] = False,
-    temperature: Annotated[float | None, typer.Option(help="With --sample: below 1 plays safe.")] = None,
-    top_k: Annotated[int | None, typer.Option(help="With --sample: of so many most probable tokens.")] = None,
-    top_p: Annotated[float | None, typer.Option(help="With --sample: of the most probable of this share.")] = None,
-    seed: Annotated[int | None, typer.Option(help="With --sample: the same seed draws the same.")] = None,
+    sample: Annotated[bool, typer.Option("--sample", help="(translations) Sample instead of searching.")] = False,
+    temperature: Annotated[
+        float | None, typer.Option(help="With --sample: below 1 gives more likely tokens, above 1 more varied ones.")
+    ] = None,
+    top_k: Annotated[int | None, typer.Option(help="With --sample: only the k most probable tokens.")] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="With --sample: only the smallest set of tokens with total probability p.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="With --sample: random seed.")] = None,
     attention: Annotated[
         Path | None,
-        typer.Option(help="Of translations: draw where the model looked in the first 6 (.png, .svg)."),
+        typer.Option(help="(translations) Plot the attention of the first 6 texts to this file (.png, .svg)."),
     ] = None,
-    null: Annotated[bool, typer.Option("--null", help="Texts on standard input end with a zero byte.")] = False,
+    null: Annotated[bool, typer.Option("--null", help="Texts on standard input are separated by zero bytes.")] = False,
     jsonl: Annotated[
         bool, typer.Option("--jsonl", help="Each line of standard input is a JSON string, or an object with a text.")
     ] = False,
     device: Device = "auto",
     trust: Trust = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
     """Label or translate texts, or forecast beyond the end of the data, with a run's best weights.
 
@@ -98,9 +109,9 @@ def predict(
         given = [name for name, value in options.items() if value is not None]
         if given and task != kind:
             what = "forecast" if kind == "forecasting" else "translate"
-            raise InputError(f"{given[0]} is for runs that {what}, and {run} was trained for {task}: leave it away.")
+            raise InputError(f"{given[0]} is for runs that {what}, and {run} was trained for {task}: remove it.")
     if not sample and (given := [name for name, value in drawing.items() if value is not None]):
-        raise InputError(f"--{given[0].replace('_', '-')} says how to draw: give --sample too, or leave it away.")
+        raise InputError(f"--{given[0].replace('_', '-')} configures sampling: add --sample, or remove it.")
     if task == "forecasting":
         path, csv = _series_files(run, texts or [], path, csv, out)
         check_targets(csv, plot)
@@ -121,9 +132,9 @@ def _series_files(
 ) -> tuple[Path | None, Path | None]:
     """The file to go on from and the file to write, for forecasts, whichever option named them."""
     if len(words) > 1 or (words and not Path(words[0]).is_file()):
-        raise InputError(f"{run} forecasts what comes after its data, or after another file: give one file, no texts.")
+        raise InputError(f"{run} makes forecasts: give one file, no texts.")
     if words and path is not None:
-        raise InputError(f"--path {path} and {words[0]} are two files to go on from: give one.")
+        raise InputError(f"--path {path} and {words[0]} are two files to forecast from: give one.")
     if out is not None and (csv is not None or out.suffix.lower() != ".csv"):
         raise InputError(f"--out {out}: forecasts are written to one .csv file.")
     return Path(words[0]) if words else path, csv if out is None else out
@@ -238,10 +249,10 @@ def check_targets(csv: Path | None, plot: Path | None, option: str = "--plot") -
 
         kinds = sorted(Figure().canvas.get_supported_filetypes())
         if plot.suffix[1:].lower() not in kinds:
-            raise InputError(f"{option} {plot} names no kind of picture: end it in one of .{', .'.join(kinds)}.")
+            raise InputError(f"{option} {plot} has no image format: end it in one of .{', .'.join(kinds)}.")
     for path in (csv, plot):
         if path is not None and not path.resolve().parent.is_dir():
-            raise InputError(f"{path.resolve().parent} is no folder: make it first, or name another place.")
+            raise InputError(f"{path.resolve().parent} is not a folder: create it first, or give another path.")
 
 
 def show_table(frame: DataFrame, title: str, most: int = 60) -> None:

@@ -70,7 +70,7 @@ class Sampling:
         if self.top_p is not None and not 0 < self.top_p <= 1:
             raise InputError(f"top_p={self.top_p} is no share of the probability: give more than 0 and at most 1.")
         if self.greedy and (self.temperature, self.top_k, self.top_p) != (1, None, None):
-            raise InputError("greedy takes the most probable token: leave temperature, top_k and top_p away.")
+            raise InputError("greedy takes the most probable token: remove temperature, top_k and top_p.")
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """``(B, V)`` logits to ``(B, V)`` float64, by which each row's token is drawn; -inf is never drawn.

@@ -74,9 +74,9 @@ class Search:
         if not 0 <= self.seed < 2**63:
             raise InputError(f"seed={self.seed} must be a whole number from 0 up, and below 2 to the 63rd.")
         if self.sampling and self.beam > 1:
-            raise InputError(f"sampling draws token by token: leave beam={self.beam} away, or do not sample.")
+            raise InputError(f"sampling draws token by token: remove beam={self.beam}, or do not sample.")
         if not self.sampling and (self.temperature, self.top_k, self.top_p) != (1, None, None):
-            raise InputError("temperature, top_k and top_p say how to draw: set sampling=true too, or leave them away.")
+            raise InputError("temperature, top_k and top_p configure sampling: set sampling=true too, or remove them.")
         if not self.sampling and self.nbest > self.beam:
             raise InputError(
                 f"nbest={self.nbest} is more than beam={self.beam} keeps: raise beam to {self.nbest} or more."

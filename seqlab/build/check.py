@@ -80,7 +80,7 @@ def check_config(config: Config) -> None:
     kinds = {"language_modeling": is_corpus(data), "forecasting": is_series(data), "translation": is_pairs(data)}
     if any(suits != (task == name) for name, suits in kinds.items()):
         raise InputError(
-            f"data={data['name']} and task={task} do not fit each other: leave task= away, the dataset brings its own."
+            f"data={data['name']} and task={task} do not fit each other: remove task=, the dataset brings its own."
         )
     if config["resume"] is None:
         check_run_dir(config)
@@ -175,7 +175,7 @@ def _check_reading(data: Config) -> None:
         if data["reset"] and data["sampling"] == "random":
             raise InputError(
                 f"data.reset={data['reset']} is for lanes whose state is carried: set data.sampling=sequential too, or "
-                "leave it away, for random windows all begin with a zero state."
+                "remove it, because random windows all start with a zero state."
             )
         return
     if not schema.accepts(data["val_fraction"], float) or not 0 < data["val_fraction"] < 1:

@@ -90,7 +90,7 @@ def build_data(config: Config) -> Data:
     if data.spec.task != config["task"]["name"]:
         raise InputError(
             f"data={data.name} is a {data.spec.task} dataset and task={config['task']['name']} does not fit it: "
-            "leave task= away, the dataset brings its own."
+            "remove task=, the dataset brings its own."
         )
     for sentence in said.cut(config["data"], data):
         log.info(sentence)
@@ -160,7 +160,7 @@ def check_same_data(saved: Mapping[str, Any], data: Data, go_on: str = "") -> No
         how = f"its vocabulary has {len(old):,} tokens, this one {len(new):,}, and token {first} was {was}, is {now}"
     else:
         how = "its vocabulary is the same, its texts or labels are not"
-    raise InputError(f"The data is not what the run was trained on: {how}; put the run's data back, or train anew.")
+    raise InputError(f"The data is not what the run was trained on: {how}; restore the run's data, or train a new run.")
 
 
 def _vocabulary(pipeline: TextPipeline | PairPipeline) -> list[str]:

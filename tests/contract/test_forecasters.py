@@ -239,7 +239,7 @@ def test_options_of_forecasters(options, tmp_path):
     (["data.calendar=[hours]"], "did you mean 'hour'"),
     (["+data.lookbck=12"], "data.lookbck: there is no such option"),
     (["+task.decodr=direct"], "task.decodr: there is no such option"),
-    (["task=classification"], "data=waves and task=classification do not fit each other: leave task= away"),
+    (["task=classification"], "data=waves and task=classification do not fit each other: remove task="),
 ])  # fmt: skip
 def test_bad_options_are_one_sentence_and_leave_nothing(options, says, tmp_path):
     with pytest.raises(InputError, match=says) as raised:

@@ -384,7 +384,7 @@ def test_every_set_of_pairs_composes_and_its_options_are_known(data):
 
 @pytest.mark.parametrize(("data", "task"), [("reviews", "translation"), ("dates", "classification")])
 def test_texts_and_pairs_are_told_apart(data, task, tmp_path):
-    with pytest.raises(InputError, match=f"data={data} and task={task} do not fit each other: leave task= away"):
+    with pytest.raises(InputError, match=f"data={data} and task={task} do not fit each other: remove task="):
         train(composed(f"data={data}", f"task={task}", f"run_dir={tmp_path / 'run'}"))
     assert not (tmp_path / "run").exists()
 

@@ -186,7 +186,7 @@ def test_trained_anew_before_each_fold_on_all_before_it(tmp_path, monkeypatch):
 
     monkeypatch.setattr("seqlab.train.train", trained_again)
     pd.testing.assert_frame_equal(backtest(run, 2, refit=True).table, found.table)
-    with pytest.raises(InputError, match=r"holds a fold of another backtest: remove .*backtest and begin anew"):
+    with pytest.raises(InputError, match=r"holds a fold of another backtest: remove .*backtest and start again"):
         backtest(run, 1, refit=True)
 
 

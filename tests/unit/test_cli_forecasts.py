@@ -158,8 +158,8 @@ def test_predict_goes_on_from_another_file(invoke, planned, home):
 @pytest.mark.parametrize(("words", "sentence"), [
     (["--horizon", "9999"], "--horizon 9999: a run of data.horizon=6 forecasts 1 to 6,000 steps"),
     (["--horizon", "0"], "--horizon 0: a run of data.horizon=6"),
-    (["--csv", "nowhere/out.csv"], "nowhere is no folder: make it first"),
-    (["--plot", "nowhere/out.png"], "nowhere is no folder: make it first"),
+    (["--csv", "nowhere/out.csv"], "nowhere is not a folder: create it first"),
+    (["--plot", "nowhere/out.png"], "nowhere is not a folder: create it first"),
     (["--path", "other.csv"], "data=waves is no file of yours"),
     (["some text"], "give one file, no texts"),
     (["some text", "--horizon", "3"], "give one file, no texts"),
@@ -195,7 +195,7 @@ def test_backtest_shows_folds_beside_floors_and_writes_them(invoke, run_dir, tmp
 @pytest.mark.parametrize(("words", "sentence"), [
     (["--folds", "0"], "--folds 0 forecasts nothing"),
     (["--folds", "50"], "ask for 8 at most"),
-    (["--csv", "nowhere/out.csv"], "nowhere is no folder"),
+    (["--csv", "nowhere/out.csv"], "nowhere is not a folder"),
 ])  # fmt: skip
 def test_what_backtest_cannot_do_is_one_sentence(invoke, run_dir, words, sentence):
     assert sentence in refused(invoke("backtest", run_dir, *words))
@@ -231,7 +231,7 @@ def test_another_file_need_hold_no_more_than_a_window(planned, home):
 
 def test_a_picture_of_no_kind_is_refused_before_anything_is_written(run_dir, tmp_path):
     told = CliRunner().invoke(app, ["predict", str(run_dir), "--csv", str(tmp_path / "a.csv"), "--plot", "a.xyz"])
-    assert "names no kind of picture" in str(told.exception)
+    assert "has no image format" in str(told.exception)
     assert not (tmp_path / "a.csv").exists()
 
 

@@ -163,8 +163,8 @@ def test_the_same_seed_draws_the_same_and_no_global_chance_is_touched():
         ({"top_k": 0}, "top_k=0 leaves no token"),
         ({"top_p": 0.0}, "top_p=0.0 is no share"),
         ({"top_p": 1.5}, "top_p=1.5 is no share"),
-        ({"greedy": True, "temperature": 0.5}, "leave temperature, top_k and top_p away"),
-        ({"greedy": True, "top_k": 5}, "leave temperature, top_k and top_p away"),
+        ({"greedy": True, "temperature": 0.5}, "remove temperature, top_k and top_p"),
+        ({"greedy": True, "top_k": 5}, "remove temperature, top_k and top_p"),
     ],
 )
 def test_options_out_of_range_are_one_sentence(options, sentence):

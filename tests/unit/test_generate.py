@@ -182,7 +182,7 @@ def test_turns_can_forget_explain_and_end(invoke, folder):
     assert first == second
     assert ":quit" in "".join(rest)
     assert len(rest) == 2
-    assert answer.stderr == "error: there is no :forget; :help says what there is\n"
+    assert answer.stderr == "error: there is no :forget; :help lists the commands\n"
 
 
 def test_a_slip_in_a_turn_is_one_sentence_and_not_the_end(invoke, folder):
@@ -203,9 +203,9 @@ def test_a_slip_in_a_turn_is_one_sentence_and_not_the_end(invoke, folder):
         (["--prompt", "The", "--top-p", "1.1"], "top_p=1.1"),
         (["--prompt", "The", "--seed", "-1"], "seed=-1"),
         (["--prompt", "The", "--stop", ""], "stop is empty"),
-        (["--prompt", "The", "--samples", "0"], "--samples 0 writes nothing"),
+        (["--prompt", "The", "--samples", "0"], "--samples 0: give 1 or more"),
         (["--prompt", "The", "--json", "--stream"], "--json gives whole texts"),
-        (["--prompt", "-", "-i"], "leave --samples and --prompt - away"),
+        (["--prompt", "-", "-i"], "remove --samples and --prompt -"),
     ],
 )
 def test_a_wrong_option_is_one_sentence(invoke, folder, words, sentence):
