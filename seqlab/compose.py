@@ -225,8 +225,8 @@ def continued(composed: Mapping[str, Any], stored: Mapping[str, Any], overrides:
             differences.append(f"{key} was {old.get(key)!r}, is {new.get(key)!r}")
     if differences:
         raise InputError(
-            f"This is not the run that is to be continued: {'; '.join(differences)}. "
-            "Remove those options, or start a new run without resume=."
+            f"These options differ from the run that resume= continues: {'; '.join(differences)}. "
+            "Remove them, or start a new run without resume=."
         )
     return _unflatten(result)
 
@@ -275,7 +275,7 @@ def explain(error: HydraException, overrides: Sequence[str]) -> str:
         key = unknown.group(1)
         if any(override.startswith("resume=") for override in overrides) and not key.startswith(CONTINUABLE):
             may = ", ".join(name + "*" * name.endswith((".", "_")) for name in CONTINUABLE if name != "resume")
-            return f"{key}: not to be changed when a run is continued; beside resume= may stand {may}."
+            return f"{key} cannot change when a run is continued; with resume= you can set {may}."
         return f"{key}: there is no such option{suggestions.option(key, _known(key, overrides))}"
     if text.startswith("Ambiguous value"):
         word = next((override for override in overrides if override in text), "KEY=A,B")
@@ -286,7 +286,7 @@ def explain(error: HydraException, overrides: Sequence[str]) -> str:
         return f"{text.split('.')[0]}: write group=name without the +."
     if merged := re.search(r"Error merging override (.*)", text):
         key, _, value = merged.group(1).partition("=")
-        return f"{key}: {shorten(value)!r} is of another form than this option's value: see `seqlab train --cfg job`."
+        return f"{key}: {shorten(value)!r} does not fit this option: `seqlab train --help` shows its values."
     return " ".join(text.split())
 
 

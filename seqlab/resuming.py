@@ -165,7 +165,7 @@ def ended(config: Mapping[str, Any], saved: Mapping[str, Any]) -> Result | None:
     if (summary := _reported(path, state.step)) is None:
         return None
     print(
-        f"{path} has ended by trainer.{reason} and is measured: nothing is left to do. "
+        f"{path} is already finished (trainer.{reason} reached) and evaluated. "
         f"Raise trainer.{reason} to train it further.\n{path}"
     )
     result = replace(Result.of(state, reason), diverged=state.diverged if summary.get("diverged") else "")

@@ -223,7 +223,9 @@ def test_a_resume_with_another_model_shows_the_difference(run_dir, home, run_com
 def test_another_config_leaves_the_run_that_it_would_continue_alone(run_dir):
     before = {path.name: path.read_bytes() for path in run_dir.iterdir() if path.is_file()}
     config = composed("data=csv", f"data.path={run_dir}/texts.csv", "model=gru", "floor=false")
-    with pytest.raises(InputError, match=r"not the run that is to be continued: data.batch_size was 4, is 32; .*model"):
+    with pytest.raises(
+        InputError, match=r"differ from the run that resume= continues: data.batch_size was 4, is 32; .*model"
+    ):
         train_here({**config, "resume": str(run_dir)})
     assert {path.name: path.read_bytes() for path in run_dir.iterdir() if path.is_file()} == before
 
@@ -242,7 +244,7 @@ def test_a_run_that_has_ended_is_left_as_it_is(run_dir, home, run_command):
     before = {path.name: path.read_bytes() for path in copied.iterdir() if path.is_file()}
     done = run_command("train", f"resume={copied}", cwd=home)
     assert done.returncode == 0, done.stderr
-    assert "has ended by trainer.max_epochs and is measured: nothing is left to do" in done.stdout
+    assert "is already finished (trainer.max_epochs reached) and evaluated" in done.stdout
     assert done.stdout.splitlines()[-1] == str(copied)
     assert {path.name: path.read_bytes() for path in copied.iterdir() if path.is_file()} == before
 

@@ -138,7 +138,7 @@ def test_auto_starts_in_an_empty_folder_and_says_of_a_finished_run_that_it_is_fi
     before = contents(folder)
     capsys.readouterr()
     assert train(auto(words, folder)).steps == 6
-    assert "has ended by trainer.max_steps and is measured: nothing is left to do" in capsys.readouterr().out
+    assert "is already finished (trainer.max_steps reached) and evaluated" in capsys.readouterr().out
     assert contents(folder) == before
     with pytest.raises(InputError, match=r"model\.hidden_size was 4, is 5"):
         auto(words, folder, "model.hidden_size=5")
