@@ -52,7 +52,7 @@ def test_an_unknown_key_is_explained_among_the_keys_of_the_chosen_group():
 
 def test_beside_resume_stands_only_what_may_change():
     """An option that this command line's own data have not may be one of the run's, and must not change either."""
-    with pytest.raises(InputError, match=r"^task.search.beam: not to be changed .* trainer.max_\*, trainer.patience"):
+    with pytest.raises(InputError, match=r"^task.search.beam cannot change .* trainer.max_\*, trainer.patience"):
         composed("resume=somewhere", "task.search.beam=3")
     with pytest.raises(InputError, match=r"did you mean 'trainer.max_steps'\?"):
         composed("resume=somewhere", "trainer.max_stepz=3")
