@@ -207,7 +207,7 @@ def trainer_of(
             build.build_task(config, data.spec, data.pipeline),
             build.build_optimizer(config, model),
             build.build_schedule(config),
-            build.build_loader(config, data.train, data.spec.pad_id, shuffle=True),
+            build.build_loader(config, data.train, data.spec, shuffle=True),
             None,
             build.build_settings(config),
             runtime=runtime,

@@ -38,7 +38,6 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seqlab import build
-from seqlab.build.data import build_pair_pipeline
 from seqlab.compose import composed
 from seqlab.data.multi30k import Multi30k
 from seqlab.data.pair_batching import PairLoader
@@ -48,6 +47,7 @@ from seqlab.engine.schedule import Schedule
 from seqlab.models import Seq2Seq
 from seqlab.search import Search, search
 from seqlab.tasks.translation import Translation
+from seqlab.text.pairs import PairPipeline
 from seqlab.types import Batch, DataSpec, InputError
 
 Clock = Callable[[], float]
@@ -193,7 +193,8 @@ class Setup:
                 raise InputError(f"{key} is {value!r}, and the bare loop is written for {wanted!r} alone.")
         runtime = build.build_runtime(config)
         if made:
-            pipeline = build_pair_pipeline(config)
+            sides = [build.build_pipeline(config) for _ in range(1 if config["data"]["shared"] else 2)]
+            pipeline = PairPipeline(sides[0], *sides[1:])
             data = load_pairs(Made(), pipeline, val_fraction=0.1, seed=0, cache_dir=None)
         else:
             data = build.build_data(config)  # type: ignore[assignment]
@@ -222,7 +223,7 @@ class Setup:
 
     def loader(self) -> PairLoader:
         """The training part's batches."""
-        loader = build.build_loader(self.config, self.data.train, self.data.spec.pad_id, shuffle=True)
+        loader = build.build_loader(self.config, self.data.train, self.data.spec, shuffle=True)
         assert isinstance(loader, PairLoader)
         return loader
 
@@ -486,7 +487,7 @@ def compare_decoding(setup: Setup, sentences: int, rounds: int) -> dict[str, Any
 
 def taken(setup: Setup, sentences: int) -> Sentences:
     """Batches of the validation part's first sentences."""
-    loader = build.build_loader(setup.config, setup.data.val, setup.data.spec.pad_id, shuffle=False)
+    loader = build.build_loader(setup.config, setup.data.val, setup.data.spec, shuffle=False)
     every = [(x, n) for batch in loader.epoch(0) for x, n in zip(batch.inputs, batch.lengths, strict=True)]
     some = every[:: max(1, len(every) // sentences)][:sentences]  # of all lengths, longest first
     size = setup.config["data"]["batch_size"]

@@ -16,7 +16,7 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from seqlab import durable, forms, help, hints, resuming, run_folders, stored, suggestions
+from seqlab import durable, help, hints, resuming, run_folders, stored, suggestions
 from seqlab.errors import InputError, shorten
 from seqlab.paths import CONFIGS as CONFIGS
 
@@ -111,7 +111,7 @@ def settled(config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
 
 def _anchored(node: Mapping[str, Any]) -> dict[str, Any]:
     """Paths of data made absolute: a run folder is then of use from anywhere, not from this folder alone."""
-    data, embedding = forms.completed(node["data"]), dict(node["model"]["embedding"])
+    data, embedding = dict(node["data"]), dict(node["model"]["embedding"])
     for part, key in [*((data, key) for key in data), (embedding, "vectors")]:
         if key in ("root", "path", "vectors") or key.endswith("_path"):
             if isinstance(part[key], str):

@@ -30,7 +30,7 @@ def confirmed(result: Result, config: Mapping[str, Any], data: Data, task: Task,
         return result.diverged
     tokens = () if data.pipeline is None else data.pipeline.tokens
     untrained = build.build_model(config, data.spec, tokens, data.train).to(runtime.device)
-    loader = build.build_loader(config, data.val, data.spec.pad_id, shuffle=False)
+    loader = build.build_loader(config, data.val, data.spec, shuffle=False)
     found = evaluate(untrained, loader, task, device=runtime.device, autocast=runtime.autocast())
     first = _loss(found.metrics, task)
     return result.diverged if first is None or last > FAR_WORSE * first else ""

@@ -74,7 +74,7 @@ def report(
     found = None
     if result.has_weights:
         checkpoint.load_weights(model, checkpoint.load(tracker.run_dir / "best.pt")["model"])
-        loader = build.build_loader(config, getattr(data, split), data.spec.pad_id, shuffle=False)
+        loader = build.build_loader(config, data.part(split), data.spec, shuffle=False)
         found = evaluate(model, loader, task, device=runtime.device, autocast=runtime.autocast())
     summary = summarized(config, task, model, runtime, result, split, found)
     tracker.summary(summary)

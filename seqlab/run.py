@@ -97,7 +97,8 @@ class Run:
         data = build.build_data(self.config)
         pipeline = None if self.pipeline is None else self.pipeline.state_dict()
         path = self.config["data"].get("path")
-        go_on = "" if path is None else f"seqlab predict {shlex.quote(str(self.path))} --path {shlex.quote(str(path))}"
+        forecasts = self.spec.task == "forecasting" and path is not None
+        go_on = f"seqlab predict {shlex.quote(str(self.path))} --path {shlex.quote(str(path))}" if forecasts else ""
         build.check_same_data({"digest": self.digest, "pipeline": pipeline}, data, go_on)
         return data
 
@@ -123,13 +124,13 @@ class Run:
             return self._measure(build.read_part(self.config, self.spec, self.pipeline, Path(data)))
         if split is not None and split not in SPLITS:
             raise InputError(f"There is no part '{split}'{did_you_mean(split, SPLITS)}")
-        part = getattr(self.data, split or self.last_split)
+        part = self.data.part(split or self.last_split)
         if part is None:
             raise InputError(f"data={self.config['data']['name']} has no part '{split}': measure on {self.last_split}.")
         return self._measure(part)
 
     def _measure(self, part: Any) -> dict[str, float]:
-        loader = build.build_loader(self.config, part, self.spec.pad_id, shuffle=False)
+        loader = build.build_loader(self.config, part, self.spec, shuffle=False)
         found = evaluate(self.model, loader, self.task, device=self.runtime.device, autocast=self.runtime.autocast())
         decisive = [found.metrics[name] for name in ("loss", self.task.monitor) if name in found.metrics]
         nothing = self.spec.task == "forecasting" and all(map(math.isnan, found.metrics.values()))  # only gaps
@@ -215,7 +216,7 @@ class Run:
         tokens = self.pipeline.encode(texts)
         split = Split(tokens, np.zeros(len(tokens), dtype=np.int64))
         found: list[dict[str, Any]] = [{} for _ in texts]
-        loader = build.build_loader(self.config, split, self.spec.pad_id, shuffle=False)
+        loader = build.build_loader(self.config, split, self.spec, shuffle=False)
         with torch.inference_mode():
             for batch in loader.epoch(0):
                 batch = batch.to(self.runtime.device)

@@ -12,6 +12,7 @@ import json
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -118,6 +119,8 @@ def accepts(value: Any, hint: Any) -> bool:
         return isinstance(value, hint)
     if hint is Path:
         return isinstance(value, (str, Path))
+    if is_dataclass(hint):
+        return isinstance(value, Mapping)  # its keys are held against its fields by ``check``
     if origin is tuple and Ellipsis not in arguments:
         return (
             isinstance(value, (list, tuple))
@@ -147,6 +150,8 @@ def describe(hint: Any) -> str:
         return f"a list of {len(arguments)}: " + ", ".join(describe(argument) for argument in arguments)
     if origin is not None and isinstance(origin, type) and issubclass(origin, (Sequence, list, tuple)):
         return f"a list, each item {describe(arguments[0])}"
+    if is_dataclass(hint):
+        return "options of its own"
     if origin is Callable:
         return "{_target_: package.module.Name, option: value}"
     return "a path" if hint is Path else str(getattr(hint, "__name__", hint))
@@ -180,6 +185,8 @@ def check(where: str, function: Callable[..., Any], values: Node, provided: Iter
                 f"{path} must be {describe(hints[key])}, not {shorten(repr(value), 200)}"
                 f"{_nearest(value, hints[key])}{_as_text(path, value, hints[key])}"
             )
+        if (nested := _nested(hints.get(key))) is not None and isinstance(value, Mapping):
+            check(path, nested, value)
         if (given := _called_with(hints.get(key), value)) is not None:
             made = locate(value["_target_"], path)
             check(path, made, value, tuple(inspect.signature(made).parameters)[:given])
@@ -191,6 +198,33 @@ def check(where: str, function: Callable[..., Any], values: Node, provided: Iter
 def arguments(function: Callable[..., Any]) -> frozenset[str]:
     """Names of what ``function`` takes."""
     return frozenset(inspect.signature(function).parameters)
+
+
+def partition(
+    where: str, node: Node, function: Callable[..., Any], options: type, others: Iterable[str] = ()
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Give each key of a node to its owner: first the callable whose signature has it, then the options.
+
+    Args:
+        where: the path of the node, for messages.
+        node: the keys; ``_target_`` stays with the callable's.
+        function: what ``_target_`` names.
+        options: a dataclass.
+        others: keys that belong to neither and are passed over.
+
+    Returns:
+        The callable's keys and the options' keys.
+
+    Raises:
+        InputError: a key that nobody has.
+    """
+    first = arguments(function)
+    second = frozenset(field.name for field in fields(options)) - first
+    for key in node:
+        if key != "_target_" and key not in first | second and key not in others:
+            raise InputError(f"{where}.{key}: there is no such option{did_you_mean(key, first | second)}")
+    own = {key: value for key, value in node.items() if key == "_target_" or key in first}
+    return own, {key: value for key, value in node.items() if key in second}
 
 
 def construct(where: str, node: Node, **provided: Any) -> Any:
@@ -209,6 +243,9 @@ def construct(where: str, node: Node, **provided: Any) -> Any:
         if _called_with(hints.get(key), value) is not None:
             made = locate(value["_target_"], f"{where}.{key}")
             value = partial(made, **{name: option for name, option in value.items() if name != "_target_"})
+        elif (nested := _nested(hints.get(key))) is not None and isinstance(value, Mapping):
+            with named(f"{where}.{key}"):
+                value = nested(**value)
         options[key] = value
     with named(where):
         try:
@@ -231,6 +268,11 @@ def named(where: str) -> Iterator[None]:
         if any(f"{where}{sign}" in message for sign in ".=:"):
             raise
         raise InputError(f"{where}: {message}") from error
+
+
+def _nested(hint: Any) -> type | None:
+    """The dataclass of a parameter whose value is a node of its own."""
+    return next((choice for choice in (hint, *get_args(hint)) if is_dataclass(choice)), None)  # type: ignore[return-value]
 
 
 def _called_with(hint: Any, value: Any) -> int | None:

@@ -54,6 +54,7 @@ def train(config: Mapping[str, Any]) -> Result:
     if config["resume"] is not None:
         trust.check_links(Path(config["resume"]), trusted=trusted)
     build.check_config(config)
+    config = build.completed(config)
     with RunLock() as lock:
         resumed = None
         if config["resume"] is not None:
@@ -69,8 +70,8 @@ def train(config: Mapping[str, Any]) -> Result:
         build.check_memory(config, data.spec)
         model = build.build_model(config, data.spec, tokens, data.train).to(runtime.device)
         optimizer, schedule = build.build_optimizer(config, model), build.build_schedule(config)
-        train = build.build_loader(config, data.train, data.spec.pad_id, shuffle=True)
-        val = None if data.val is None else build.build_loader(config, data.val, data.spec.pad_id, shuffle=False)
+        train = build.build_loader(config, data.train, data.spec, shuffle=True)
+        val = None if data.val is None else build.build_loader(config, data.val, data.spec, shuffle=False)
         if data.val is None and not config["test"]:
             raise InputError("There is no validation part, and test=false: nothing can be measured. Remove test=false.")
         with runtime.autocast():  # as training will: cells are compiled here, and not on its clock

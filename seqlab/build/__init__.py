@@ -17,6 +17,7 @@ from seqlab.build.data import (
 )
 from seqlab.build.fresh import read_part
 from seqlab.build.model import build_model, check_fits, check_memory, stored_spec, without_vectors
+from seqlab.build.plan import completed, make_plan, make_source
 from seqlab.build.training import (
     build_optimizer,
     build_runtime,
@@ -52,10 +53,13 @@ __all__ = [
     "check_memory",
     "check_same_data",
     "check_samples",
+    "completed",
     "floor_errors",
     "floor_forecasters",
     "identity",
+    "make_plan",
     "make_run_dir",
+    "make_source",
     "read_part",
     "remembered",
     "stored_spec",

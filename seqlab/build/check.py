@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import torch
 
 from seqlab import schema
-from seqlab.build.keys import (
-    BATCHING,
-    DECODING,
-    PARTS,
-    READING,
-    RUNTIME,
-    TASK_PARTS,
-    WINDOWS,
-    Config,
-    is_corpus,
-    is_pairs,
-    is_series,
-    is_text,
-    only,
-    source,
-    without,
-)
+from seqlab.build.keys import DECODING, PARTS, RUNTIME, TASK_PARTS, Config, only, without
 from seqlab.build.model import check_translator
+from seqlab.build.plan import make_plan
 from seqlab.build.training import (
     build_optimizer,
     build_schedule,
@@ -34,9 +19,6 @@ from seqlab.build.training import (
     build_task,
     check_run_dir,
 )
-from seqlab.data.arrays import ArrayLoader
-from seqlab.data.batching import BucketLoader
-from seqlab.data.pair_batching import PairLoader
 from seqlab.decode import Sampling
 from seqlab.engine.runtime import check_threads, make_runtime
 from seqlab.engine.settings import Settings
@@ -54,10 +36,6 @@ from seqlab.nn.attention import AttentionKind
 from seqlab.samples import Samples
 from seqlab.search import Search
 from seqlab.types import DataSpec, InputError
-
-COUNTS = ("batch_size", "max_batch_tokens", "max_length", "round_to", "length", "eval_length", "eval_max_length",
-          "lookback", "horizon", "stride", "season")  # fmt: skip
-"""Keys of ``data`` that count something, whatever the data."""
 
 
 def check_config(config: Config) -> None:
@@ -77,14 +55,11 @@ def check_config(config: Config) -> None:
         if not schema.accepts(value := config.get(key, False), bool):  # older configs have no overwrite
             raise InputError(f"{key} must be true or false, not {value!r}.")
     task = config["task"]["name"]
-    kinds = {"language_modeling": is_corpus(data), "forecasting": is_series(data), "translation": is_pairs(data)}
-    if any(suits != (task == name) for name, suits in kinds.items()):
-        raise InputError(
-            f"data={data['name']} and task={task} do not fit each other: remove task=, the dataset brings its own."
-        )
     if config["resume"] is None:
         check_run_dir(config)
-    _check_data(data)
+    make_plan(config)
+    if "tokenizer" in data:
+        _check_node("data.tokenizer", data["tokenizer"])
     _check_node("model", without(model, PARTS), ("input_size",))
     with torch.device("meta"):  # what the encoder itself refuses, at no cost: nothing is allocated
         encoder = schema.construct("model", without(model, PARTS), input_size=2)
@@ -145,53 +120,6 @@ def check_config(config: Config) -> None:
     build_settings(config)
 
 
-def _check_data(data: Config) -> None:
-    _check_node("data", source(data), ("cache_dir", "kind"))
-    _check_reading(data)
-    for key in COUNTS:
-        if (count := data.get(key)) is not None and count < 1:
-            raise InputError(f"data.{key} must be at least 1, not {count}.")
-
-
-def _check_reading(data: Config) -> None:
-    """How the source is read, parted and made into batches."""
-    if is_series(data):
-        schema.check("data", _windows_options, only(data, (*WINDOWS, "batch_size")))
-        return
-    if not is_text(data):
-        schema.check("data", ArrayLoader, only(data, BATCHING), ("part", "seed", "shuffle"))
-        return
-    _check_node("data.tokenizer", data["tokenizer"])
-    if is_corpus(data):
-        schema.check("data", _reading_options, only(data, READING))
-        words = data["tokenizer"].get("tokenizer")
-        if data.get("line_end") is not None and words in (None, "char"):
-            raise InputError(
-                f"data.line_end={shorten(data['line_end'])} is for tokenizers of words: set data/tokenizer=whitespace, "
-                "or remove data.line_end."
-            )
-        if not 0 <= data["reset"] < 1:
-            raise InputError(f"data.reset is a probability, at least 0 and below 1, not {data['reset']}.")
-        if data["reset"] and data["sampling"] == "random":
-            raise InputError(
-                f"data.reset={data['reset']} is for lanes whose state is carried: set data.sampling=sequential too, or "
-                "remove it, because random windows all start with a zero state."
-            )
-        return
-    if not schema.accepts(data["val_fraction"], float) or not 0 < data["val_fraction"] < 1:
-        raise InputError(f"data.val_fraction must be a number between 0 and 1, not {data['val_fraction']!r}.")
-    if is_pairs(data):
-        schema.check("data", PairLoader, only(data, BATCHING), ("split", "pad_id", "seed", "shuffle"))
-        if not schema.accepts(data["shared"], bool):
-            raise InputError(f"data.shared must be true or false, not {data['shared']!r}.")
-        return
-    if not schema.accepts(data.get("group_texts", False), bool):
-        raise InputError(f"data.group_texts must be true or false, not {data['group_texts']!r}.")
-    schema.check("data", BucketLoader, only(data, BATCHING), ("split", "pad_id", "seed", "shuffle"))
-    if not schema.accepts(data["eval_max_length"], int | None):
-        raise InputError(f"data.eval_max_length must be a whole number or null, not {data['eval_max_length']!r}.")
-
-
 def _check_node(where: str, node: Config, provided: tuple[str, ...] = ()) -> None:
     function = schema.locate(node.get("_target_"), where)
     known = tuple(name for name in provided if name in schema.arguments(function))
@@ -202,30 +130,6 @@ def _head_options(
     pooling: str | Sequence[str] = "last", dropout: float = 0.0, variational: bool = False, tied: bool = False
 ) -> None:
     """The keys of ``model.head``, whatever the task takes of them."""
-
-
-def _reading_options(
-    batch_size: int,
-    length: int,
-    sampling: Literal["random", "sequential"],
-    reset: float,
-    eval_length: int,
-    val_fraction: float,
-    test_fraction: float,
-) -> None:
-    """``READING``, as a signature to check it against."""
-
-
-def _windows_options(
-    lookback: int,
-    horizon: int,
-    split: Sequence[float | str],
-    scaling: Sequence[str | Mapping[str, Any]],
-    season: int,
-    stride: int,
-    batch_size: int,
-) -> None:
-    """``WINDOWS``, as a signature to check it against."""
 
 
 def _decoding_options(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seqlab.build.keys import Config, is_corpus, is_pairs, is_text, only
+from seqlab.build.keys import Config, only
 from seqlab.data.asked import read_examples
 from seqlab.data.pairs import PairsFile
 from seqlab.data.targets import KINDS, learned, stored
@@ -26,17 +26,16 @@ def read_part(
         InputError: the run reads no texts; the file cannot be read, is not of that form, or holds nothing.
     """
     data = config["data"]
-    if pipeline is None or not is_text(data):
+    if pipeline is None:
         advice = "use seqlab backtest, or seqlab predict --path" if spec.task == "forecasting" else "remove --data"
         raise InputError(
             f"--data measures runs that read texts, and this one was trained on data={data['name']}: {advice}."
         )
     if isinstance(pipeline, PairPipeline):
-        assert is_pairs(data)
         columns = only(data, ("source_column", "target_column", "encoding"))
         sources, targets = PairsFile(path, **columns).sentences()
         return Pairs(pipeline.encode_sources(sources), pipeline.encode_targets(targets), (sources, targets))
-    if is_corpus(data):
+    if spec.task == "language_modeling":
         return _tokens(TextFile(path, **only(data, ("encoding", "separator", "line_end"))), pipeline)
     kind = next(kind for kind in KINDS if kind == spec.task)
     texts, found = read_examples(path, data, spec.labels, kind)

@@ -24,7 +24,6 @@ from seqlab.build.keys import (
     without,
 )
 from seqlab.data.corpus import Corpus
-from seqlab.data.forecast import ForecastData
 from seqlab.data.parallel import ParallelText
 from seqlab.decode import Writer
 from seqlab.engine.lock import check_free
@@ -157,7 +156,8 @@ def identity(config: Config, data: Data, runtime: Runtime) -> dict[str, Any]:
     return {
         "config": dict(config),
         "pipeline": None if data.pipeline is None else data.pipeline.state_dict(),
-        "scaling": data.scaling.state_dict() if isinstance(data, ForecastData) else None,
+        "scaling": None,
+        **data.artifacts(),
         "spec": {**asdict(data.spec), "labels": list(data.spec.labels)},
         "digest": data.digest,
         "device": runtime.device.type,

@@ -4,17 +4,36 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
 
-from seqlab.data.synthetic import Part
-from seqlab.types import Batch, DataSpec, InputError
+from seqlab.data.options import check_counts
+from seqlab.protocols import LoadContext
+from seqlab.types import Batch, DataSpec, InputError, Loader
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a generated dataset.
+
+    Attributes:
+        inputs: ``(count, T)`` int64 tokens, or ``(count, T, F)`` float32; zero at and after ``lengths``.
+        lengths: ``(count,)`` int64, from 1 to ``T``.
+        targets: what is asked, row by row; its shape is the task's.
+    """
+
+    inputs: np.ndarray
+    lengths: np.ndarray
+    targets: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.lengths)
 
 
 class Generator(Protocol):
@@ -42,8 +61,25 @@ class Generator(Protocol):
 
 
 @dataclass(frozen=True)
+class ArrayOptions:
+    """How arrays are batched.
+
+    Attributes:
+        batch_size: rows in a batch.
+    """
+
+    batch_size: int = 32
+
+    def __post_init__(self) -> None:
+        check_counts(batch_size=self.batch_size)
+
+
+@dataclass(frozen=True)
 class ArrayData:
-    """Three parts and what is known of them; the counterpart of ``LabelledText`` where there is no text."""
+    """Three parts and what is known of them: a ``Dataset``."""
+
+    Options: ClassVar[type[ArrayOptions]] = ArrayOptions
+    gives: ClassVar[tuple[str, ...]] = ("classification", "regression", "tagging", "detection")
 
     name: str
     train: Part
@@ -53,6 +89,28 @@ class ArrayData:
     floor: dict[str, float]
     digest: str
     pipeline: None = None
+
+    @classmethod
+    def load(cls, source: Generator, options: ArrayOptions, context: LoadContext) -> ArrayData:
+        """Make all parts."""
+        return load_generated(source)
+
+    def part(self, split: str) -> Part:
+        """``train``, ``val`` or ``test``."""
+        return {"train": self.train, "val": self.val, "test": self.test}[split]
+
+    @staticmethod
+    def batches(part: Part, options: ArrayOptions, spec: DataSpec, *, train: bool, seed: int) -> Loader:
+        """Rows in a new order each epoch; in their own order to measure."""
+        return ArrayLoader(part, batch_size=options.batch_size, seed=seed, shuffle=train)
+
+    def artifacts(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def difference(self, saved: Mapping[str, Any]) -> str:
+        """In the options that they were made with."""
+        return "" if saved["digest"] == self.digest else f"data={self.name} was made with other options"
 
 
 def load_generated(source: Generator) -> ArrayData:

@@ -14,7 +14,7 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from seqlab.data.parallel import RawPairs, Sentences
+from seqlab.data.parallel import ParallelText, RawPairs, Sentences
 from seqlab.types import InputError
 
 VERSION = 1  # of what is made of the arguments
@@ -116,6 +116,8 @@ class Dates:
     Raises:
         InputError: a part without a pair, a negative seed, or more pairs than can be kept apart, when they are read.
     """
+
+    dataset = ParallelText
 
     train: int = 20_000
     val: int = 1_000

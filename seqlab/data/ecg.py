@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from seqlab.data.arrays import ArrayData
 from seqlab.data.synthetic import Part, Seed, digest_of
 from seqlab.types import DataSpec, InputError
 
@@ -246,6 +247,8 @@ class ECG:
     Raises:
         InputError: what ``ecg`` refuses, when the parts are made.
     """
+
+    dataset = ArrayData
 
     steps: int = 1000
     rate: float = 100.0

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -19,9 +19,11 @@ from seqlab.data.forecast_units import spread
 from seqlab.data.forecast_windows import ForecastLoader as ForecastLoader
 from seqlab.data.forecast_windows import Windows as Windows
 from seqlab.data.forecast_windows import windows_over
+from seqlab.data.options import check_counts
 from seqlab.data.scaling import Scaling as Scaling
 from seqlab.data.series import PartName, Series, Slice
-from seqlab.types import DataSpec, InputError
+from seqlab.protocols import LoadContext
+from seqlab.types import DataSpec, InputError, Loader
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +43,40 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
+class SeriesOptions:
+    """How series are split, scaled and cut into windows, see ``prepare``.
+
+    Attributes:
+        horizon: rows that a window asks for.
+        lookback: rows that a window reads.
+        split: fractions, rows, or the two dates where validation and test begin.
+        scaling: steps to learn from the training part.
+        season: rows after which the data repeat; 1 where they do not.
+        stride: use every n-th training window.
+        batch_size: windows in a batch.
+    """
+
+    horizon: int = 24
+    lookback: int = 96
+    split: Sequence[float | str] = (0.7, 0.1, 0.2)
+    scaling: Sequence[str | Mapping[str, Any]] = ("standard",)
+    season: int = 1
+    stride: int = 1
+    batch_size: int = 64
+
+    def __post_init__(self) -> None:
+        check_counts(
+            lookback=self.lookback,
+            horizon=self.horizon,
+            stride=self.stride,
+            season=self.season,
+            batch_size=self.batch_size,
+        )
+
+
+@dataclass(frozen=True)
 class ForecastData:
-    """Three parts as windows over the same rows, and what is known of them.
+    """Three parts as windows over the same rows, and what is known of them: a ``Dataset``.
 
     Attributes:
         name: of the source.
@@ -59,6 +93,9 @@ class ForecastData:
         parts: which rows belong to which part.
     """
 
+    Options: ClassVar[type[SeriesOptions]] = SeriesOptions
+    gives: ClassVar[tuple[str, ...]] = ("forecasting",)
+
     name: str
     train: Windows
     val: Windows | None
@@ -71,6 +108,38 @@ class ForecastData:
     season: int
     parts: dict[PartName, Slice]
     pipeline: None = None
+
+    @classmethod
+    def load(cls, source: Source, options: SeriesOptions, context: LoadContext) -> ForecastData:
+        """Read and cut into windows, see ``load_forecast``."""
+        return load_forecast(
+            source,
+            lookback=options.lookback,
+            horizon=options.horizon,
+            split=options.split,
+            scaling=options.scaling,
+            season=options.season,
+            stride=options.stride,
+        )
+
+    def part(self, split: str) -> Windows | None:
+        """``train``, ``val`` or ``test``; None where there is no such part."""
+        return {"train": self.train, "val": self.val, "test": self.test}[split]
+
+    @staticmethod
+    def batches(part: Windows, options: SeriesOptions, spec: DataSpec, *, train: bool, seed: int) -> Loader:
+        """Windows in a new order each epoch; in their own order to measure."""
+        return ForecastLoader(part, batch_size=options.batch_size, seed=seed, shuffle=train)
+
+    def artifacts(self) -> dict[str, Any]:
+        """What the scaling has learned from the training part."""
+        return {"scaling": self.scaling.state_dict()}
+
+    def difference(self, saved: Mapping[str, Any]) -> str:
+        """In the rows, or in the options that they were read with."""
+        if saved["digest"] == self.digest:
+            return ""
+        return f"data={self.name} has other rows or was read with other options"
 
     @property
     def last(self) -> tuple[Windows, Slice]:

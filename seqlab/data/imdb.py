@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from seqlab.data.archive import matching_files
 from seqlab.data.fetch import fetch
-from seqlab.data.labelled import Examples, RawText
+from seqlab.data.labelled import Examples, LabelledText, RawText
 from seqlab.types import InputError
 
 URL = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
@@ -47,6 +47,8 @@ class IMDB:
             place.
         download: get the archive when neither is there.
     """
+
+    dataset = LabelledText
 
     name = "imdb"
 

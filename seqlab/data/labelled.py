@@ -7,40 +7,28 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
 from seqlab.data import cache
+from seqlab.data.batching import BucketLoader
+from seqlab.data.cut import cut_texts
+from seqlab.data.options import check_counts, check_fraction
+from seqlab.data.rawtext import Examples as Examples
+from seqlab.data.rawtext import RawText as RawText
+from seqlab.data.rawtext import check_raw
+from seqlab.data.same import different_text
 from seqlab.data.splitting import crossings, crossings_said, grouped, stratified
-from seqlab.data.targets import Kind, learned, scale_of, stored, strata
+from seqlab.data.targets import KINDS, Kind, learned, scale_of, stored, strata
+from seqlab.data.unknown import much_unknown
+from seqlab.protocols import LoadContext
 from seqlab.text.pipeline import TextPipeline, load_pipeline
-from seqlab.types import DataSpec, InputError, Ragged, Split
+from seqlab.types import DataSpec, InputError, Loader, Ragged, Split
 
 log = logging.getLogger(__name__)
 
 _PARTS = ("train", "val", "test")
-
-Examples = tuple[list[str], list[Any]]
-"""Texts and their targets, row by row: class ids, numbers, or tuples of the ids of labels."""
-
-
-@dataclass(frozen=True)
-class RawText:
-    """What a source reads: texts with their targets, part by part.
-
-    Attributes:
-        labels: class id -> the name people gave it; of numbers the name of what they measure.
-        train: the part to learn from.
-        test: the part that is touched once, at the end.
-        val: the source's own validation part, where it has one; otherwise one is held out of ``train``.
-    """
-
-    labels: tuple[str, ...]
-    train: Examples
-    test: Examples
-    val: Examples | None = None
-    kind: Kind = "classification"
 
 
 class Source(Protocol):
@@ -58,8 +46,43 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
+class TextOptions:
+    """How labelled texts are split and batched.
+
+    Attributes:
+        val_fraction: share of train that validates, stratified; unused where the source brings its own part.
+        group_texts: whether equal texts are held out together; false holds single rows out, as earlier versions did.
+        batch_size: texts in a batch.
+        max_batch_tokens: instead: as many texts as keep the padded tokens of a batch within this.
+        max_length: longer texts are cut to this many tokens; None for never.
+        eval_max_length: the same in evaluation; None for ``max_length``.
+        truncate: which end of a long text is kept.
+        round_to: batches are padded to a multiple of this many tokens.
+    """
+
+    val_fraction: float = 0.1
+    group_texts: bool = False
+    batch_size: int = 32
+    max_batch_tokens: int | None = None
+    max_length: int | None = 400
+    eval_max_length: int | None = None
+    truncate: Literal["head", "tail"] = "tail"
+    round_to: int = 8
+
+    def __post_init__(self) -> None:
+        check_fraction(val_fraction=self.val_fraction)
+        check_counts(
+            batch_size=self.batch_size,
+            max_batch_tokens=self.max_batch_tokens,
+            max_length=self.max_length,
+            eval_max_length=self.eval_max_length,
+            round_to=self.round_to,
+        )
+
+
+@dataclass(frozen=True)
 class LabelledText:
-    """Three encoded parts and what encoded them.
+    """Three encoded parts and what encoded them: a ``Dataset``.
 
     Attributes:
         pipeline: fitted on ``train`` alone.
@@ -74,6 +97,9 @@ class LabelledText:
     train: Split
     val: Split
     test: Split
+    Options: ClassVar[type[TextOptions]] = TextOptions
+    gives: ClassVar[tuple[str, ...]] = KINDS
+
     pipeline: TextPipeline
     labels: tuple[str, ...]
     digest: str
@@ -95,6 +121,52 @@ class LabelledText:
             mean=self.scale[0],
             deviation=self.scale[1],
         )
+
+    @classmethod
+    def load(cls, source: Source, options: TextOptions, context: LoadContext) -> LabelledText:
+        """Read, split and encode, see ``load_labelled``; say what of the texts is cut or unknown."""
+        data = load_labelled(
+            source,
+            context.make_tokenizer(),
+            val_fraction=options.val_fraction,
+            seed=context.seed,
+            cache_dir=context.cache_dir,
+            group_texts=options.group_texts,
+        )
+        for sentence in cut_texts(options, [data.train, data.val, data.test]):
+            log.info(sentence)
+        parts = {"validation": data.val.tokens.values, "test": data.test.tokens.values}
+        if sentence := much_unknown(data.name, parts, data.pipeline):
+            log.warning(sentence)
+        return data
+
+    def part(self, split: str) -> Split:
+        """``train``, ``val`` or ``test``."""
+        return {"train": self.train, "val": self.val, "test": self.test}[split]
+
+    @staticmethod
+    def batches(part: Split, options: TextOptions, spec: DataSpec, *, train: bool, seed: int) -> Loader:
+        """Texts of like length together; to measure, as much of each as ``eval_max_length`` says."""
+        longest = options.max_length if train or options.eval_max_length is None else options.eval_max_length
+        return BucketLoader(
+            part,
+            pad_id=spec.pad_id,
+            batch_size=options.batch_size,
+            max_batch_tokens=options.max_batch_tokens,
+            max_length=longest,
+            truncate=options.truncate,
+            round_to=options.round_to,
+            seed=seed,
+            shuffle=train,
+        )
+
+    def artifacts(self) -> dict[str, Any]:
+        """Nothing besides the pipeline."""
+        return {}
+
+    def difference(self, saved: Mapping[str, Any]) -> str:
+        """In the vocabulary, or in texts and labels."""
+        return different_text(saved, self.digest, self.pipeline)
 
 
 def load_labelled(
@@ -162,7 +234,7 @@ def _encode(
     source: Source, pipeline: TextPipeline, val_fraction: float, seed: int, group_texts: bool
 ) -> cache.Contents:
     raw = source.read()
-    _check(source.name, raw)
+    check_raw(source.name, raw)
     if raw.val is not None:
         train, val = raw.train, raw.val
     else:
@@ -215,23 +287,3 @@ def _splits(
         )
         for part in _PARTS
     }
-
-
-def _check(name: str, raw: RawText) -> None:
-    for part, examples in (("training", raw.train), ("validation", raw.val), ("test", raw.test)):
-        if examples is None:
-            continue
-        texts, targets = examples
-        assert len(texts) == len(targets), f"{len(texts)} texts, {len(targets)} targets in {part}"
-        if not texts:
-            raise InputError(f"{name} has no {part} examples.")
-    if raw.kind == "multilabel" and len(raw.labels) < 2:
-        found = f"only the label '{raw.labels[0]}'" if raw.labels else "no label in any row"
-        raise InputError(f"{name} has {found}: several are needed, so check data.label_separator.")
-    present = set(raw.train[1])
-    if raw.kind == "classification" and len(present) < 2:
-        only = raw.labels[present.pop()]
-        raise InputError(
-            f"every training example of {name} has the label '{only}': a classifier needs two labels or more, so check "
-            "which column is the label."
-        )

@@ -8,7 +8,7 @@ from pathlib import Path
 from seqlab.data.fetch import fetch
 from seqlab.data.files import file_digest
 from seqlab.data.pairs import aligned
-from seqlab.data.parallel import RawPairs, Sentences
+from seqlab.data.parallel import ParallelText, RawPairs, Sentences
 from seqlab.types import InputError
 
 PARTS = {"train": 29_000, "val": 1_014, "test_2016_flickr": 1_000}
@@ -34,6 +34,8 @@ class Multi30k:
         target: the language to translate to.
         download: get German and English (1.3 MB) when they are not there.
     """
+
+    dataset = ParallelText
 
     name = "multi30k"
 

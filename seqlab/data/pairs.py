@@ -9,7 +9,7 @@ from pathlib import Path
 
 from seqlab.data.blank import without_blank_end
 from seqlab.data.files import check_columns, check_encoding, file_digest, lines_of, read_lines
-from seqlab.data.parallel import RawPairs, Sentences
+from seqlab.data.parallel import ParallelText, RawPairs, Sentences
 from seqlab.errors import InputError, shorten
 
 Part = tuple[Path, Path | None]
@@ -35,6 +35,8 @@ class PairsFile:
         target_column: the translation's, likewise.
         encoding: of all files.
     """
+
+    dataset = ParallelText
 
     def __init__(
         self,

@@ -7,15 +7,20 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, overload
+from typing import Any, ClassVar, Protocol, overload
 
 import numpy as np
 
 from seqlab.data import cache
+from seqlab.data.options import check_counts, check_fraction
+from seqlab.data.pair_batching import PairLoader
+from seqlab.data.same import different_text
 from seqlab.data.splitting import crossings, crossings_said
+from seqlab.data.unknown import much_unknown
+from seqlab.protocols import LoadContext
 from seqlab.text.pairs import PairPipeline
 from seqlab.text.pipeline import load_pipeline
-from seqlab.types import DataSpec, InputError, Pairs, Ragged
+from seqlab.types import DataSpec, InputError, Loader, Pairs, Ragged
 
 log = logging.getLogger(__name__)
 
@@ -95,8 +100,38 @@ class Texts(Sequence[str]):
 
 
 @dataclass(frozen=True)
+class PairOptions:
+    """How pairs are split and batched.
+
+    Attributes:
+        shared: whether both sides share one vocabulary.
+        val_fraction: share of train that validates; unused where the source brings its own part.
+        batch_size: pairs in a batch.
+        max_batch_tokens: instead: as many pairs as keep the padded tokens of the longer side within this.
+        max_length: pairs of which a side is longer are left out of training; None for never.
+        round_to: both sides are padded to a multiple of this many tokens.
+    """
+
+    shared: bool = False
+    val_fraction: float = 0.1
+    batch_size: int = 64
+    max_batch_tokens: int | None = None
+    max_length: int | None = None
+    round_to: int = 1
+
+    def __post_init__(self) -> None:
+        check_fraction(val_fraction=self.val_fraction)
+        check_counts(
+            batch_size=self.batch_size,
+            max_batch_tokens=self.max_batch_tokens,
+            max_length=self.max_length,
+            round_to=self.round_to,
+        )
+
+
+@dataclass(frozen=True)
 class ParallelText:
-    """Three encoded parts and what encoded them.
+    """Three encoded parts and what encoded them: a ``Dataset``.
 
     Attributes:
         train: without ``texts``, for a batch to learn from needs none.
@@ -104,6 +139,9 @@ class ParallelText:
         digest: sha256 of the contents (ids, texts, pipeline), wherever the files lie and whoever read them.
         train_texts: sources and targets of ``train`` as they were written, for methods that count words.
     """
+
+    Options: ClassVar[type[PairOptions]] = PairOptions
+    gives: ClassVar[tuple[str, ...]] = ("translation",)
 
     name: str
     train: Pairs
@@ -126,6 +164,44 @@ class ParallelText:
             eos_id=self.pipeline.eos_id,
             shared=self.pipeline.shared,
         )
+
+    @classmethod
+    def load(cls, source: Source, options: PairOptions, context: LoadContext) -> ParallelText:
+        """Read, split and encode, see ``load_pairs``; say what is unknown."""
+        pipeline = PairPipeline(context.make_tokenizer(), None if options.shared else context.make_tokenizer())
+        data = load_pairs(
+            source, pipeline, val_fraction=options.val_fraction, seed=context.seed, cache_dir=context.cache_dir
+        )
+        parts = {"validation": data.val.sources.values, "test": data.test.sources.values}
+        if sentence := much_unknown(data.name, parts, data.pipeline.source):
+            log.warning(sentence)
+        return data
+
+    def part(self, split: str) -> Pairs:
+        """``train``, ``val`` or ``test``."""
+        return {"train": self.train, "val": self.val, "test": self.test}[split]
+
+    @staticmethod
+    def batches(part: Pairs, options: PairOptions, spec: DataSpec, *, train: bool, seed: int) -> Loader:
+        """Pairs of like lengths together."""
+        return PairLoader(
+            part,
+            pad_id=spec.pad_id,
+            batch_size=options.batch_size,
+            max_batch_tokens=options.max_batch_tokens,
+            max_length=options.max_length,
+            round_to=options.round_to,
+            seed=seed,
+            shuffle=train,
+        )
+
+    def artifacts(self) -> dict[str, Any]:
+        """Nothing besides the pipeline."""
+        return {}
+
+    def difference(self, saved: Mapping[str, Any]) -> str:
+        """In the vocabularies, or in the sentences."""
+        return different_text(saved, self.digest, self.pipeline)
 
 
 def load_pairs(

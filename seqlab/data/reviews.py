@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from seqlab.data.grammar import SEED, write_reviews
-from seqlab.data.labelled import Examples, RawText
+from seqlab.data.labelled import Examples, LabelledText, RawText
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,8 @@ class Reviews:
     Args:
         cache_dir: where the folder goes; where nothing can be written, the sample stays in memory.
     """
+
+    dataset = LabelledText
 
     name = "reviews"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from seqlab.data.fetch import fetch
+from seqlab.data.forecast import ForecastData
 from seqlab.data.series import Series
 from seqlab.data.tabular import SeriesFile
 from seqlab.types import InputError
@@ -29,6 +30,8 @@ class _Monthly:
         root: holds the file, or ``series`` with it.
         download: get the file when it is not there.
     """
+
+    dataset = ForecastData
 
     file = column = ""
 
@@ -90,6 +93,8 @@ class ETT:
         calendar: features of the calendar, known beforehand (see ``calendar.features``).
         download: get ``ETTh1.csv`` when it is not there.
     """
+
+    dataset = ForecastData
 
     name = "ett"
 

@@ -15,6 +15,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from seqlab.data.arrays import ArrayData
+from seqlab.data.arrays import Part as Part
 from seqlab.types import DataSpec, InputError
 
 VERSION = 1
@@ -24,24 +26,6 @@ ROUNDS = 20
 """How often rows that stand in an earlier part are drawn anew before a task counts as too small."""
 
 Seed = int | Sequence[int]
-
-
-@dataclass(frozen=True)
-class Part:
-    """One part of a generated dataset.
-
-    Attributes:
-        inputs: ``(count, T)`` int64 tokens, or ``(count, T, F)`` float32; zero at and after ``lengths``.
-        lengths: ``(count,)`` int64, from 1 to ``T``.
-        targets: what is asked, row by row; its shape is the task's.
-    """
-
-    inputs: np.ndarray
-    lengths: np.ndarray
-    targets: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.lengths)
 
 
 class Floor(NamedTuple):
@@ -169,6 +153,8 @@ class Adding:
         InputError: an impossible size or a negative seed, when the parts are made.
     """
 
+    dataset = ArrayData
+
     steps: int = 600
     train: int = 50_000
     val: int = 1_000
@@ -217,6 +203,8 @@ class CopyMemory:
         InputError: an impossible size, a negative seed, or too few different sequences to keep the parts apart, when
             the parts are made.
     """
+
+    dataset = ArrayData
 
     steps: int = 200
     symbols: int = 8
@@ -269,6 +257,8 @@ class Parity:
         InputError: an impossible size, a negative seed, or too few different sequences to keep the parts apart, when
             the parts are made.
     """
+
+    dataset = ArrayData
 
     steps: int = 100
     shortest: int | None = None

@@ -13,7 +13,7 @@ from seqlab.data import targets
 from seqlab.data.classfolder import class_digest
 from seqlab.data.dialect import checked_delimiter
 from seqlab.data.files import check_encoding, file_digest, suffix_of
-from seqlab.data.labelled import Examples, RawText
+from seqlab.data.labelled import Examples, LabelledText, RawText
 from seqlab.data.splitting import by_hash
 from seqlab.data.textrows import Rows, TextRows
 from seqlab.errors import InputError, shorten
@@ -49,6 +49,8 @@ class Table:
     Raises:
         InputError: an option that cannot be.
     """
+
+    dataset = LabelledText
 
     def __init__(
         self,

@@ -17,6 +17,7 @@ from seqlab.data.calendar import check_features, features, infer_freq, offset_of
 from seqlab.data.columns import ColumnFile, Facts
 from seqlab.data.dialect import checked_decimal, checked_delimiter
 from seqlab.data.files import check_encoding
+from seqlab.data.forecast import ForecastData
 from seqlab.data.moments import Zone
 from seqlab.data.regular import Rows, begun, filled, grouped, ordered, regular, single
 from seqlab.data.roles import check_targets, choose_targets, names_of, refuse_uncounted_times
@@ -69,6 +70,8 @@ class SeriesFile:
     Raises:
         InputError: a column in two roles; no such ``freq`` or feature; one of two options without the other.
     """
+
+    dataset = ForecastData
 
     name = "series"
 

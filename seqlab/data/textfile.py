@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from seqlab.data.corpus import Corpus
 from seqlab.data.decoded import CHUNK, check_decoder, decoded
 from seqlab.data.fetch import fetch
 from seqlab.data.files import file_digest, is_packed, suffix_of
@@ -31,6 +32,8 @@ class TextFile:
     Raises:
         InputError: there is no such encoding; an empty separator or list; a word with a space in it.
     """
+
+    dataset = Corpus
 
     def __init__(
         self,
@@ -145,6 +148,8 @@ class Shakespeare:
         root: holds ``tinyshakespeare.txt`` or ``text/tinyshakespeare.txt``.
         download: get the file when it is not there.
     """
+
+    dataset = Corpus
 
     name = "shakespeare"
 

@@ -6,6 +6,7 @@ import hashlib
 import random
 from collections.abc import Iterator
 
+from seqlab.data.corpus import Corpus
 from seqlab.data.verse_grammar import write_poem
 from seqlab.types import InputError
 
@@ -24,6 +25,8 @@ class Verses:
     Raises:
         InputError: ``count`` is below 1.
     """
+
+    dataset = Corpus
 
     name = "verses"
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from seqlab.data.calendar import check_features, features
+from seqlab.data.forecast import ForecastData
 from seqlab.data.series import Series
 from seqlab.schema import did_you_mean
 from seqlab.types import InputError
@@ -39,6 +40,8 @@ class Waves:
     Raises:
         InputError: fewer than 2 hours; a negative seed or noise; no such column or feature, or one named twice.
     """
+
+    dataset = ForecastData
 
     name = "waves"
 

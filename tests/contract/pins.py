@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 import torch
 
-from seqlab.build.keys import SUITS, source
+from seqlab import build
 from seqlab.compose import CONFIGS, composed
 from seqlab.engine.trainer import Trainer
 from seqlab.train import train
@@ -84,11 +84,12 @@ def owners() -> dict[str, dict[str, str]]:
     """Of every data config: whose each key of ``data`` is: of its source, of its form of data, or a recommendation."""
     found = {}
     for path in sorted((CONFIGS / "data").glob("*.yaml")):
-        node = composed(f"data={path.stem}", *(["data.path=x"] if "path: ???" in path.read_text() else []))["data"]
-        own = source(node)
+        config = composed(f"data={path.stem}", *(["data.path=x"] if "path: ???" in path.read_text() else []))
+        plan = build.make_plan(config)
+        options = vars(plan.options)
         found[path.stem] = {
-            key: "source" if key in own else "form" if key not in (*SUITS, "name", "max_tokens") else "recommended"
-            for key in sorted(node)
+            key: "source" if key in plan.source else "form" if key in (*options, "tokenizer") else "recommended"
+            for key in sorted(config["data"])
             if key != "_target_"
         }
     return found

@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "seqlab"
 
 # room -> rooms it may import (besides itself and those that are open to all).
-OPEN = {"words", "errors", "bounded", "paths", "durable", "terminal", "types", "schema"}
+OPEN = {"words", "errors", "bounded", "paths", "durable", "terminal", "types", "schema", "protocols"}
 MAY_IMPORT = {
     "errors": set(),
     "bounded": {"errors"},
@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "durable": set(),
     "terminal": set(),
     "types": {"errors"},
+    "protocols": set(),
     "schema": {"errors"},
     "text": set(),
     "nn": set(),

@@ -135,7 +135,7 @@ def test_every_model_learns_with_all_its_weights(model):
     config, data, network = built(f"model={model}", "task.decoder.hidden_size=8", *plainly)
     build.check_config(config)
     task = build.build_task(config, data.spec)
-    batch = next(iter(build.build_loader(config, data.train, 1, shuffle=True).epoch(0)))
+    batch = next(iter(build.build_loader(config, data.train, data.spec, shuffle=True).epoch(0)))
     optimizer = torch.optim.Adam(network.parameters(), 0.01)
     before = {name: value.clone() for name, value in network.named_parameters()}
     losses = []
@@ -178,7 +178,7 @@ def test_padding_changes_neither_loss_nor_gradients_nor_translations(options):
     if "dropout" in config["model"] and config["model"]["dropout"]:
         model.eval()
     task = build.build_task(config, data.spec)
-    batch = next(iter(build.build_loader(config, data.train, 1, shuffle=True).epoch(0)))
+    batch = next(iter(build.build_loader(config, data.train, data.spec, shuffle=True).epoch(0)))
     assert (batch.lengths != batch.lengths.max()).any()
     found = []
     for each in (batch, padded(batch, 3, 2)):
@@ -205,7 +205,7 @@ def test_padding_changes_nothing_where_chance_decides_what_is_read(model):
     config, data, translator = built(f"model={model}", "task.forcing=0.5", "model.dropout=0", "model.head.dropout=0")
     opinionated(translator).double()
     task = build.build_task(config, data.spec)
-    batch = next(iter(build.build_loader(config, data.train, 1, shuffle=True).epoch(0)))
+    batch = next(iter(build.build_loader(config, data.train, data.spec, shuffle=True).epoch(0)))
     totals = []
     for each in (batch, padded(batch, 3, 2)):
         torch.manual_seed(0)
@@ -219,7 +219,7 @@ def test_the_loss_of_a_batch_is_the_sum_of_its_rows(options):
     config, data, model = built("model=seq2seq", *options)
     model.double().eval()
     task = build.build_task(config, data.spec)
-    batch = next(iter(build.build_loader(config, data.train, 1, shuffle=True).epoch(0)))
+    batch = next(iter(build.build_loader(config, data.train, data.spec, shuffle=True).epoch(0)))
     with torch.no_grad():
         together = task.loss(model, batch)
         alone = 0.0

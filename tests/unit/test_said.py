@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from seqlab.build import build_data, build_floor, check_config
-from seqlab.build.said import cut
 from seqlab.compose import composed
+from seqlab.data.cut import cut_texts
+from seqlab.data.labelled import TextOptions
 from seqlab.errors import InputError
 
 
@@ -31,11 +32,12 @@ def test_texts_that_are_cut_are_counted(config, caplog):
     caplog.set_level("INFO")
     data = build_data(made)
     assert "16 of 100 texts are longer than data.max_length=10 tokens: only their last 10 tokens" in caplog.text
-    sentences = list(cut({**made["data"], "truncate": "head", "max_length": 9, "eval_max_length": 5}, data))
+    parts = [data.train, data.val, data.test]
+    sentences = list(cut_texts(TextOptions(truncate="head", max_length=9, eval_max_length=5), parts))
     assert len(sentences) == 2
     assert "training texts are longer than data.max_length=9 tokens: only their first 9 tokens" in sentences[0]
     assert "validation and test texts are longer than data.eval_max_length=5 tokens" in sentences[1]
-    assert not list(cut(config(LONG)["data"], data))
+    assert not list(cut_texts(TextOptions(max_length=400), parts))
 
 
 def test_a_vocabulary_that_does_not_fit_is_said(config, caplog):
@@ -85,11 +87,12 @@ def test_what_crosses_given_files_is_said_at_every_start(config, tmp_path, caplo
 
 
 @pytest.mark.parametrize("tokenizer", ["char", "bpe"])
-def test_a_word_at_line_ends_needs_a_tokenizer_of_words(tokenizer):
-    words = ["data=text", "data.path=a.txt", "data.line_end='<eos>'"]
+def test_a_word_at_line_ends_needs_a_tokenizer_of_words(tokenizer, tmp_path):
+    (tmp_path / "a.txt").write_text("a line\n" * 200)
+    words = ["data=text", f"data.path={tmp_path}/a.txt", "data.line_end='<eos>'"]
     with pytest.raises(InputError, match=r"data\.line_end=<eos> is for tokenizers of words: set data/tokenizer=whites"):
-        check_config(composed(*words, f"data/tokenizer={tokenizer}"))
-    check_config(composed(*words, "data/tokenizer=whitespace"))
+        build_data(composed(*words, f"data/tokenizer={tokenizer}"))
+    assert build_data(composed(*words, "data/tokenizer=whitespace")).pipeline.tokens[2:] == ["<eos>", "a", "line"]
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -125,3 +126,36 @@ def test_numbers_that_overflow_and_nodes_that_are_none_are_refused():
     assert schema.accepts(1e300, float)
     with pytest.raises(InputError, match=r"^model.ngrams must be options of its own, .* not 0.5\.$"):
         schema.check("model.ngrams", Widget, 0.5)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    width: int = 3
+    name: str = "x"
+
+
+def reads(path: str, width: float = 1.0) -> None: ...
+
+
+def test_partition_gives_each_key_to_its_first_owner():
+    node = {"_target_": "a.b", "path": "p", "width": 2.0, "name": "n", "lr": 1}
+    own, options = schema.partition("data", node, reads, Sizes, ("lr",))
+    assert own == {"_target_": "a.b", "path": "p", "width": 2.0}
+    assert options == {"name": "n"}
+    with pytest.raises(InputError, match=r"data\.widht: there is no such option; did you mean 'width'"):
+        schema.partition("data", {"widht": 1}, reads, Sizes)
+
+
+def takes(sizes: Sizes | None = None) -> Any:
+    return sizes
+
+
+def test_an_argument_that_is_a_dataclass_takes_a_node():
+    schema.check("model", takes, {"sizes": {"width": 4}})
+    schema.check("model", takes, {"sizes": None})
+    with pytest.raises(InputError, match=r"model\.sizes\.widht: there is no such option; did you mean 'width'"):
+        schema.check("model", takes, {"sizes": {"widht": 4}})
+    with pytest.raises(InputError, match=r"model\.sizes must be options of its own or null, not 3"):
+        schema.check("model", takes, {"sizes": 3})
+    with pytest.raises(InputError, match=r"model\.sizes\.width must be a whole number"):
+        schema.check("model", takes, {"sizes": {"width": "a"}})

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqlab.data import corpus
+from seqlab.data import corpus_reading
 from seqlab.data.corpus import load_corpus
 from seqlab.text import BPEPipeline, WordPipeline
 from seqlab.types import DataSpec, InputError
@@ -89,7 +89,7 @@ def test_fractions_are_taken_as_they_are_written(val, test):
 )
 def test_documents_and_cuts_are_the_same_however_the_text_comes_in(documents, size, held, test_fraction):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(corpus, "_PIECE", held)
+        patch.setattr(corpus_reading, "_PIECE", held)
         data = load(Source(documents, size), test_fraction=test_fraction)
     total = sum(map(len, documents))
     bounds = [0, int(total * 0.8), total] if not test_fraction else [0, int(total * 0.6), int(total * 0.8), total]
@@ -117,7 +117,7 @@ def test_tokens_are_those_of_the_whole_text(make, text, held):
     end = int(len(text) * 0.8)
     expected = whole.fit_encode([text[:end]]).values
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(corpus, "_PIECE", held)
+        patch.setattr(corpus_reading, "_PIECE", held)
         data = load(Source([text], 7), pipeline=make())
     assert data.pipeline.tokens == whole.tokens
     assert data.train.ids.tolist() == expected.tolist()
