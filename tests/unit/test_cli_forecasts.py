@@ -250,7 +250,7 @@ def test_new_rows_in_the_file_are_answered_with_the_command_that_goes_on(invoke,
         sentence = refused(invoke("predict", planned, "--plans", "plans.csv"))
     finally:
         (home / "own.csv").write_text(whole)
-    assert f"after the new rows: seqlab predict {planned} --path {home / 'own.csv'}. Otherwise put" in sentence
+    assert f"after the new rows: seqlab predict {planned} --path {home / 'own.csv'}. Otherwise restore" in sentence
 
 
 def test_steps_beyond_the_horizon_are_marked(invoke, run_dir):

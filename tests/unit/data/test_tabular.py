@@ -83,7 +83,7 @@ def test_parquet_knows_times_and_says_what_it_is_not(tmp_path):
     assert (series.targets, series.freq, str(series.times[1])) == (("n",), "h", "2020-01-01T01:00:00")
     with pytest.raises(InputError, match=r"row 1: 'w' is 'a', which is no number"):
         SeriesFile(path, time_column="t", targets=["w"]).read()
-    with pytest.raises(InputError, match=r"has times in column 't': set time_column=t"):
+    with pytest.raises(InputError, match=r"has times in column 't': set data.time_column=t"):
         SeriesFile(path).read()
     path.write_bytes(b"none")
     with pytest.raises(InputError, match="is not a Parquet file"):
