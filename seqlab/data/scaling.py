@@ -152,17 +152,15 @@ class Scaling:
         assert history.shape[1:] == (self.lost, targets), f"a history of {history.shape}, lost {self.lost}"
 
         history = np.asarray(history, dtype=np.float64)
-        learned = [
-            None if found is None else tuple(part[series, None, :targets] for part in found) for found in self._learned
-        ]
-        before: list[np.ndarray | None] = []  # of each difference: the rows it starts from
-        for step, statistics in zip(self._chain, learned, strict=True):
-            before.append(history[:, -step.lag :] if step.lag else None)
+        done = []  # of each step: its statistics of these series, and the rows that a difference starts from
+        for step, found in zip(self._chain, self._learned, strict=True):
+            statistics = None if found is None else [part[series, None, :targets] for part in found]
+            done.append((step, statistics, history[:, -step.lag :]))
             history = _forward(step, history, statistics)
 
         more = (...,) + (None,) * (values.ndim - 3)
-        for step, statistics, rows in reversed(list(zip(self._chain, learned, before, strict=True))):
-            if rows is not None:
+        for step, statistics, rows in reversed(done):
+            if step.lag:
                 values[:, : step.lag] += rows[:, :horizon][more]
                 for first in range(step.lag, horizon, step.lag):
                     values[:, first : first + step.lag] += values[:, first - step.lag : first][:, : horizon - first]
@@ -196,15 +194,16 @@ class Scaling:
             raise InputError(f"data.scaling is {self.steps}, but what was learned belongs to {list(state['steps'])}.")
         self._ids, self._columns = tuple(state["ids"]), tuple(state["columns"])
         self._learned = [None if found is None else (found[0].numpy(), found[1].numpy()) for found in state["learned"]]
-        center, scale = state["known"]
-        self._known = (center.numpy(), scale.numpy())
+        self._known = (state["known"][0].numpy(), state["known"][1].numpy())
 
     def _run(
         self, series: Series, number: int, start: int, stop: int, columns: slice, learn: bool = False
     ) -> np.ndarray:
         """Rows ``start + lost`` to ``stop`` of some columns of one series, scaled: ``(rows - lost, columns)``."""
         values = series.values[start:stop, columns].astype(np.float64)
-        size = np.abs(values).max(axis=0)  # of the numbers that rounding was relative to, in the units of each step
+        level = np.abs(values).max(axis=0)
+        size = level  # of the numbers that rounding was relative to, in the units of each step
+        names = [f"{name}{of_series(self._ids[number])}" for name in self._columns[columns]]
         target = np.arange(len(self._columns))[columns] < len(series.targets)
         # Numbers that were rounded end in any multiple of the spacing; whole numbers, say, were not.
         rounded = target & ((values % (2 * _spacing(size))) != 0).any(axis=0) if learn and self.lost else None
@@ -213,23 +212,20 @@ class Scaling:
                 place, column = (int(index) for index in np.argwhere(values <= 0)[0])
                 row = stop - len(values) + place
                 raise InputError(
-                    f"data.scaling: log takes values above 0 only, but {self._columns[columns][column]}"
-                    f"{of_series(self._ids[number])} is {values[place, column]:g} at {series.times[row]} (row {row}): "
-                    "take log out, or mend the value."
+                    f"data.scaling: log takes values above 0 only, but {names[column]} is {values[place, column]:g} at "
+                    f"{series.times[row]} (row {row}): take log out, or mend the value."
                 )
             if found is not None and learn:
                 center, scale = _statistics(step.name, values)
+                # What never changes does no harm where it is not forecast, or is one of several series (``spread``).
+                harmless = (values.std(axis=0) <= _FLAT * size) & (~target | (len(self._ids) > 1))
                 flat = scale <= _FLAT * size
-                still = flat & (values.std(axis=0) <= _FLAT * size)
-                if len(self._ids) == 1:
-                    still &= ~target
-                scale[still] = 1.0  # no harm where it is not forecast, or is one of several series (see ``spread``)
-                if (flat & ~still).any():
-                    flat &= ~still
-                    column = int(flat.argmax())
+                scale[flat & harmless] = 1.0
+                if (flat & ~harmless).any():
+                    column = int((flat & ~harmless).argmax())
                     raise InputError(
-                        f"data.scaling: {self._columns[columns][column]}{of_series(self._ids[number])} never changes "
-                        f"in {'the middle half of ' if step.name == 'robust' else ''}the training part "
+                        f"data.scaling: {names[column]} never changes in "
+                        f"{'the middle half of ' if step.name == 'robust' else ''}the training part "
                         f"({center[column]:g}), so {step.name} has nothing to scale by: leave the column out, or "
                         "choose other steps."
                     )
@@ -243,20 +239,17 @@ class Scaling:
                 deviation = values.std(axis=0)
                 if (lost := rounded & (deviation > 0) & (deviation < _COARSE * _spacing(size))).any():
                     column = int(lost.argmax())
-                    level = np.abs(series.values[start:stop, columns][:, column]).max()
                     raise InputError(
-                        f"data.scaling: the differences of {self._columns[columns][column]}"
-                        f"{of_series(self._ids[number])} vary too little for the seven digits that are kept of its "
-                        f"level {level:.3g}: subtract a constant from the column first, or take {step.name} out."
+                        f"data.scaling: the differences of {names[column]} vary too little for the seven digits that "
+                        f"are kept of its level {level[column]:.3g}: subtract a constant from the column first, or "
+                        f"take {step.name} out."
                     )
         return values
 
     def _check(self, series: Series) -> None:
         assert self._ids, "a scaling that has learned nothing"
-        for what, found, learned in (
-            ("series", series.ids, self._ids),
-            ("columns", (*series.targets, *series.past), self._columns),
-        ):
+        columns = (*series.targets, *series.past)
+        for what, found, learned in (("series", series.ids, self._ids), ("columns", columns, self._columns)):
             if found != learned:
                 raise InputError(
                     f"the scaling has learned from the {what} {_few(learned)}, but these are {_few(found)}."
@@ -309,11 +302,10 @@ def _known_statistics(part: Slice) -> tuple[np.ndarray, np.ndarray]:
     known = part.series.known
     center, scale = np.zeros(known.shape[1]), np.ones(known.shape[1])
     for number in range(known.shape[1]):
-        spans = zip(part.starts.tolist(), part.stops.tolist(), strict=True)
+        spans = zip(part.starts, part.stops, strict=True)
         column = np.concatenate([known[start:stop, number] for start, stop in spans]).astype(np.float64)
-        mean, deviation = column.mean(), column.std()
-        if deviation > _FLAT * np.abs(column).max():
-            center[number], scale[number] = mean, deviation
+        if column.std() > _FLAT * np.abs(column).max():
+            center[number], scale[number] = column.mean(), column.std()
     return center, scale
 
 
@@ -324,5 +316,5 @@ def _blocks(rows: int, columns: int) -> list[slice]:
 
 
 def _few(names: Sequence[str]) -> str:
-    told = ", ".join(f"'{name}'" if name else "one without a name" for name in names[:5])
-    return told + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    first = ", ".join(f"'{name}'" if name else "one without a name" for name in names[:5])
+    return first + (f" and {len(names) - 5} more" if len(names) > 5 else "")
