@@ -76,7 +76,7 @@ class Outcome:
     Attributes:
         ids: ``S`` names of the series.
         labels: ``K`` names of the targets.
-        times: ``(S, H)`` datetime64[s].
+        times: ``(S, H)`` datetime64.
         point: ``(S, H, K)``.
         levels: ``Q`` levels.
         quantiles: ``(S, H, K, Q)``, or None where the model gives points.

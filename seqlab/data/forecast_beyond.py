@@ -89,11 +89,12 @@ def extended(series: Series, values: np.ndarray, known: np.ndarray | None = None
             f"{', '.join(series.ahead) or 'no known column'} must be given of {steps} rows to come of each series "
             f"({count}, {steps}, {ahead}), but {given}."
         )
+    clocks = upcoming(series, steps)
     past = np.repeat(series.values[series.stops - 1, None, len(series.targets) :], steps, axis=1)
     measured = np.ones((len(series), len(series.targets)), dtype=bool) if series.measured is None else series.measured
     return replace(
         series,
-        times=_joined(series, series.times, upcoming(series, steps)),
+        times=_joined(series, series.times.astype(np.result_type(series.times, clocks)), clocks),
         values=_joined(series, series.values, np.concatenate([values, past], axis=2)),
         known=_joined(series, series.known, known),
         starts=series.starts + steps * np.arange(count),
@@ -102,7 +103,7 @@ def extended(series: Series, values: np.ndarray, known: np.ndarray | None = None
 
 
 def upcoming(series: Series, steps: int) -> np.ndarray:
-    """``(S, steps)`` datetime64[s]: how the clock of each series goes on behind its last row."""
+    """``(S, steps)`` datetime64: how the clock of each series goes on behind its last row."""
     return np.stack([continue_times(series.times[stop - 1], series.freq, steps) for stop in series.stops])
 
 
@@ -139,7 +140,7 @@ def read_plans(
 
     Args:
         path: a file as ``SeriesFile`` reads them, with the columns below.
-        times: ``(S, H)`` datetime64[s]: of which rows.
+        times: ``(S, H)`` datetime64: of which rows.
         ids: the ``S`` series.
         names: the ``C`` columns.
         time_column: the columns of times in the data's own file.
@@ -169,6 +170,7 @@ def read_plans(
         if id_column is not None:
             own &= (table[id_column].notna() & (table[id_column].astype(str) == each)).to_numpy()
         rows = pd.Series(np.flatnonzero(own), index=known[own])
+        asked = times[number].astype(known.dtype)
         if (again := rows.index.duplicated()).any():
             row = int(rows[again].iloc[0])
             raise InputError(
@@ -179,7 +181,7 @@ def read_plans(
             raise InputError(
                 f"{path} says nothing of {brief(times[number][absent][0])}{zone}{of_series(each)}: add that row."
             )
-        found[number] = numbers[rows.loc[times[number]].to_numpy()]
+        found[number] = numbers[rows.loc[asked].to_numpy()]
         if (empty := np.isnan(found[number])).any():
             step, column = (int(index[0]) for index in np.nonzero(empty))
             raise InputError(
@@ -190,9 +192,9 @@ def read_plans(
 
 
 def _times_of(clock: TimeColumn, table: pd.DataFrame, times: np.ndarray) -> np.ndarray:
-    """``(N,)`` datetime64[s], read as the data's own are: four digits are a year, unless they count ``times``."""
-    found = clock.read(table)[0].astype("datetime64[s]")
+    """``(N,)`` datetime64[us], read as the data's own are: four digits are a year, unless they count ``times``."""
+    found = clock.read(table)[0]
     if not clock.counts and not np.isin(found, times).any():
-        counted = replace(clock, way="seconds").read(table)[0].astype("datetime64[s]")
+        counted = replace(clock, way="seconds").read(table)[0]
         return counted if np.isin(counted, times).any() else found
     return found

@@ -66,23 +66,43 @@ def _signed(seconds: int) -> str:
 
 
 def iso(cells: pd.Series) -> np.ndarray:
-    """``(N,)`` datetime64[us] in UTC of text in ISO 8601's order, or of times; NaT where a cell is none."""
+    """``(N,)`` datetime64[us] in UTC of text in ISO 8601's order, or of times; NaT where a cell is none, or finer."""
     if not isinstance(cells.dtype, pd.DatetimeTZDtype) and cells.dtype.kind != "M":
         cells = cells.mask(cells.isin(["now", "today", "<NA>", "nan"]))  # pandas would give the present time
     found = pd.to_datetime(cells, format="ISO8601", errors="coerce", utc=True).dt.tz_localize(None).to_numpy()
-    return found.astype("datetime64[us]")
+    times = found.astype("datetime64[us]")
+    times[times != found] = np.datetime64("NaT")  # a fraction of a microsecond
+    return times
+
+
+def narrowed(times: np.ndarray) -> np.ndarray:
+    """The same times in the coarsest unit that holds all of them: seconds, or milli- or microseconds."""
+    for unit in ("s", "ms"):
+        coarse = times.astype(f"datetime64[{unit}]")
+        if (coarse == times).all():
+            return coarse
+    return times.astype("datetime64[us]")
+
+
+COUNT = r"\d{1,18}(?:[.,]\d*)?(?:[eE]-\d{1,2})?"
+"""A count of a unit since 1970, with or without a fraction."""
 
 
 def epochs(cells: pd.Series, unit: str) -> np.ndarray:
-    """``(N,)`` datetime64[us] of whole numbers since 1970; NaT where a cell is none, negative or beyond 9999."""
+    """``(N,)`` datetime64[us] of numbers since 1970, a fraction rounded to the microsecond; NaT where a cell is none,
+    negative or beyond 9999."""
     words = cells.astype("str").str.strip()
-    digits = words.str.fullmatch(r"\d{1,18}(?:\.0*)?").fillna(False).to_numpy(bool)
+    counts = words.str.fullmatch(COUNT).fillna(False).to_numpy(bool)
+    whole = words.str.fullmatch(r"\d+(?:\.0*)?").fillna(False).to_numpy(bool) & counts
     numbers = np.zeros(len(words), np.int64)
-    numbers[digits] = words[digits].str.split(".").str[0].astype(np.int64).to_numpy()
+    numbers[whole] = words[whole].str.split(".").str[0].astype(np.int64).to_numpy()
     per_second = {"seconds": 10**6, "milliseconds": 10**3, "microseconds": 1}.get(unit)
     held = numbers // 1_000 if per_second is None else np.minimum(numbers, _LATEST // per_second + 1) * per_second
+    if (broken := counts & ~whole).any():
+        fractions = words[broken].str.replace(",", ".").astype(np.float64).to_numpy() * (per_second or 1e-3)
+        held[broken] = np.rint(np.minimum(fractions, float(_LATEST + 1)))
     times = np.minimum(held, _LATEST).astype("datetime64[us]")
-    times[~digits | (held > _LATEST)] = np.datetime64("NaT")
+    times[~counts | (held > _LATEST)] = np.datetime64("NaT")
     return times
 
 
@@ -118,11 +138,11 @@ def from_fields(fields: pd.DataFrame) -> np.ndarray:
     if "q" in fields:
         month = 3 * numbers("q", 0) - 2
     hour, minute, second = numbers("H", 0), numbers("M", 0), numbers("S", 0)
-    micro = fields.get("f", absent).str.ljust(6, "0").str[:6]
-    fraction = pd.to_numeric(micro, errors="coerce").fillna(0).to_numpy(np.int64)
+    nano = pd.to_numeric(fields.get("f", absent).str.ljust(9, "0"), errors="coerce").fillna(0).to_numpy(np.int64)
+    fraction, finer = np.divmod(nano, 1_000)
     half = fields.get("p", absent).str.lower()
     twelve = half.notna().to_numpy(bool)
-    right = (~twelve | ((hour >= 1) & (hour <= 12))) & (year >= 1) & (month >= 1) & (month <= 12)
+    right = (finer == 0) & (~twelve | ((hour >= 1) & (hour <= 12))) & (year >= 1) & (month >= 1) & (month <= 12)
     hour = np.where(twelve, hour % 12 + 12 * half.eq("p").to_numpy(bool), hour)
     ends_day = (hour == 24) & (minute + second + fraction == 0)
     right &= ((hour <= 23) | ends_day) & (minute <= 59) & (second <= 59) & (day >= 1)
@@ -151,11 +171,11 @@ def date_of(text: str, zone: Zone | None, key: str, times: np.ndarray) -> np.dat
         InputError: it is no date.
     """
     cells = pd.Series([text], dtype="str")
-    found = iso(cells).astype("datetime64[s]")[0]
+    found = iso(cells)[0]
     if np.isnat(found):
         raise InputError(f"{key}={shorten(text, 40)} is no date: write 1957-01, 2017-06-01 or '2017-06-01 12:00'.")
     if zone is None or (len(text) > 11 and text[-1:] == "Z") or re.search(r":\d\d.*[+-]\d\d:?\d\d$", text):
-        return found
+        return narrowed(found[None])[0]
     later = np.flatnonzero(zone.local(times) >= found)
     ahead = zone.ahead(times[later[0]] if len(later) else times[-1])
-    return found - np.timedelta64(int(ahead), "s")
+    return narrowed(found[None] - np.timedelta64(int(ahead), "s"))[0]

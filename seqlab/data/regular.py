@@ -5,6 +5,7 @@ Whatever is not so is refused with its place, unless it was said what to do. Wha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -28,7 +29,7 @@ class Rows:
         place: leads from a row of the file, counted from 0, to what a person finds it by.
         names: of the ``C`` columns.
         ids: ``S`` names of the series.
-        times: ``(N,)`` datetime64[s].
+        times: ``(N,)`` datetime64, in a unit as ``moments.narrowed`` chooses it.
         numbers: ``(N, C)`` float32, NaN where a value is missing.
         series: ``(N,)`` int64: to which of ``ids`` a row belongs.
         rows: ``(N,)`` int64: which row of the file it is; -1 where there is none.
@@ -75,8 +76,8 @@ class Rows:
 
 
 def brief(time: np.datetime64) -> str:
-    """A time without the hours where it is midnight."""
-    text = str(time).replace("T", " ")
+    """A time without the hours where it is midnight, and without the fraction of a second where it is 0."""
+    text = re.sub(r"\.0+$", "", str(time).replace("T", " "))
     return text.removesuffix(" 00:00:00")
 
 
@@ -179,8 +180,10 @@ def regular(rows: Rows, freq: str, gaps: Literal["refuse", "fill"]) -> Rows:
         np.append(rows.times[start], continue_times(rows.times[start], freq, int(count) - 1))
         for start, count in zip(starts, counts, strict=True)
     ]
+    times = np.concatenate(clocks)
+    times[place] = rows.times  # of months by any day, which the clock does not know
     series = np.repeat(np.arange(len(rows.ids)), counts)
-    return replace(rows, times=np.concatenate(clocks), numbers=numbers, series=series, rows=origin)
+    return replace(rows, times=times, numbers=numbers, series=series, rows=origin)
 
 
 def begun(rows: Rows, begin: str | int | None) -> Rows:

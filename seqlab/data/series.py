@@ -17,7 +17,8 @@ class Series:
     """One or several series with the same columns, each on a regular clock, one after the other.
 
     Attributes:
-        times: ``(N,)`` datetime64[s], ascending and evenly spaced by ``freq`` within each series.
+        times: ``(N,)`` datetime64, ascending and evenly spaced by ``freq`` within each series; in seconds, or in milli-
+            or microseconds where a clock needs it.
         values: ``(N, K + O)`` float32: the ``K`` targets, then ``O`` columns that are known only of the past. Nothing
             is missing; what was has been filled.
         known: ``(N, G)`` float32: what is known beforehand of every row (plans, calendar features).

@@ -18,7 +18,7 @@ from seqlab.data.columns import ColumnFile, Facts
 from seqlab.data.dialect import checked_decimal, checked_delimiter
 from seqlab.data.files import check_encoding
 from seqlab.data.forecast import ForecastData
-from seqlab.data.moments import Zone
+from seqlab.data.moments import Zone, narrowed
 from seqlab.data.regular import Rows, begun, filled, grouped, ordered, regular, single
 from seqlab.data.roles import check_targets, choose_targets, names_of, refuse_uncounted_times
 from seqlab.data.series import Series
@@ -265,7 +265,7 @@ class SeriesFile:
             names.sort(key=lambda name: (int(name), name))
         rank = np.empty(len(names), np.int64)
         rank[[ids[name] for name in names]] = np.arange(len(names))
-        joined = np.concatenate(times)
+        joined = narrowed(np.concatenate(times))
         held = np.concatenate(values)
         del values
         rows_of_file = Rows(
@@ -283,16 +283,15 @@ class SeriesFile:
 
     def _times(self, clock: TimeColumn, frame: pd.DataFrame, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         times, offsets = clock.read(frame)
-        whole = times.astype("datetime64[s]")
-        if (wrong := np.isnat(times) | (times != whole)).any():
+        if (wrong := np.isnat(times)).any():
             row = int(np.argmax(wrong))
             cell = clock.cells(frame).iloc[row]
             what = "is empty" if pd.isna(cell) else f"is {shorten(cell, 40)!r}, which is no time that can be read"
             raise InputError(
                 f"{shorten(self.path)}, {self.file.place(int(rows[row]))}: '{clock.name}' {what}: write 2016-07-01 "
-                "03:00:00, 2016-07-01 or 2016-07, to the second at most, or set data.time_format."
+                "03:00:00, 2016-07-01 or 2016-07, to the microsecond at most, or set data.time_format."
             )
-        return whole, offsets
+        return times, offsets
 
     def _series(self, frame: pd.DataFrame, ids: dict[str, int], rows: np.ndarray) -> np.ndarray:
         """Numbers of the series; ``ids`` learns of new ones."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from seqlab.data.moments import UNITS, epochs, from_fields, iso, offsets_of
+from seqlab.data.moments import COUNT, UNITS, epochs, from_fields, iso, offsets_of
 from seqlab.errors import InputError, shorten
 
 NAMED = ("iso", *UNITS)
@@ -149,6 +149,9 @@ def learn(
         return TimeColumn(plain.columns, "strptime", time_format=time_format, offsets="%z" in time_format)
     if len(words) and words.str.fullmatch(r"\d+").all():
         return _whole_numbers(plain, words, path)
+    if time_format is None and len(words) and words.str.fullmatch(COUNT).all() and not _are_dates(words):
+        note = f"'{plain.name}' holds numbers such as {shorten(words.iloc[0], 30)}, read as seconds since 1970, or as "
+        return TimeColumn(plain.columns, "seconds", note=f"{note}positions")
     patterns: list[int] = []
     wordy = words[np.isnat(iso(words))] if time_format is None else words[:0]
     matches = [(word, number, match) for word in wordy for number, match in _first_match(word)]
@@ -167,6 +170,11 @@ def look_like_times(cells: pd.Series, path: str) -> bool:
         return not np.isnat(learn(frame, [""], path).read(frame)[0]).any()
     except InputError:  # dates whose days and months cannot be told apart are dates
         return True
+
+
+def _are_dates(words: pd.Series) -> bool:
+    """Whether each of some numbers with fractions is a month of a year, such as 2020.01."""
+    return all(_first_match(word) or not np.isnat(iso(pd.Series([word]))[0]) for word in words)
 
 
 def _whole_numbers(plain: TimeColumn, words: pd.Series, path: str) -> TimeColumn:

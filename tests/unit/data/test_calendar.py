@@ -75,7 +75,7 @@ def test_one_row_a_series_shows_no_step():
     assert infer_freq(np.array(["2020-01-01", "2020-01-02"], "datetime64[s]"), np.array([0, 1])) is None
 
 
-@pytest.mark.parametrize("freq", ["H1", "bogus", "", "ms", "1500ms", "-1D", "0h", "M"])
+@pytest.mark.parametrize("freq", ["H1", "bogus", "", "ns", "1500ns", "-1D", "0h", "M"])
 def test_no_step_of_a_clock_is_one_sentence(freq):
     with pytest.raises(InputError, match=r"is not the step of a clock: write it as pandas does.*MS"):
         offset_of(freq)
@@ -118,6 +118,7 @@ def test_features_may_be_none_but_not_unknown_or_twice():
         (["2015-12-01", "2016-01-01", "2016-02-01", "2016-03-01", "2016-05-02"], "BMS"),
         (["2015-11-15", "2016-02-15", "2016-05-15"], "3M15"),
         (["2016-01-01", "2016-01-31", "2016-03-01", "2016-03-31"], "30D"),
+        (["2020-01-28", "2020-02-28", "2020-03-28", "2020-04-28"], "M28"),
     ],
 )
 def test_months_may_go_by_any_day(days, freq):
@@ -129,3 +130,61 @@ def test_months_may_go_by_any_day(days, freq):
     assert np.array_equal(np.append(times[:1], following)[steps], times)
     if freq == "M30":
         assert steps_of(np.append(times, np.datetime64("2016-04-29", "s")), one, freq)[-1] == -1
+
+
+def days_of(text):
+    """``01-31 02-28`` of 2020."""
+    return np.array([f"2020-{day}" for day in text.split()], "datetime64[s]")
+
+
+@pytest.mark.parametrize(
+    ("days", "freq", "following"),
+    [
+        ("01-31 02-28 03-30", "ME*", ["2020-04-30", "2020-05-31", "2020-06-30"]),
+        ("01-05 02-17 03-09 04-30", "M*", ["2020-05-30", "2020-06-30", "2020-07-30"]),
+        ("01-05 02-17 03-09 04-21", "M*", ["2020-05-21", "2020-06-21", "2020-07-21"]),
+        ("03-31 06-29 09-28 12-31", "3ME*", ["2021-03-31", "2021-06-30", "2021-09-30"]),
+        ("03-03 06-09 09-01 12-31", "3M*", ["2021-03-31", "2021-06-30", "2021-09-30"]),
+    ],
+)
+def test_one_row_a_month_may_lie_on_changing_days(days, freq, following):
+    times, one = days_of(days), np.zeros(1, np.int64)
+    assert infer_freq(times, one) == freq
+    assert steps_of(times, one, freq).tolist() == list(range(len(times)))
+    assert continue_times(times[-1], freq, 3).astype("datetime64[D]").astype(str).tolist() == following
+    gap = np.delete(times, 1)
+    assert steps_of(gap, one, freq).tolist() == [0, *range(2, len(times))]
+
+
+def test_a_month_with_two_rows_is_no_monthly_clock():
+    one = np.zeros(1, np.int64)
+    twice = days_of("01-05 02-17 02-20 03-09 04-21 05-02")
+    assert "*" not in infer_freq(twice, one)
+    assert (steps_of(twice, one, infer_freq(twice, one)) < 0).any()
+    assert steps_of(twice, one, "M*").tolist() == [0, 1, -1, 2, 3, 4]
+    # where a series ends in the month in which the next one begins, each has one row of it
+    assert steps_of(days_of("01-05 02-17 02-20 03-09"), np.array([0, 2]), "M*").tolist() == [0, 1, 0, 1]
+    assert "*" not in infer_freq(days_of("01-05 03-17 05-09 07-20"), one)  # every second month is more likely a gap
+
+
+@pytest.mark.parametrize(
+    ("step", "unit", "freq"), [(10, "ms", "10ms"), (500, "ms", "500ms"), (250, "us", "250us"), (1, "us", "us")]
+)
+def test_clocks_may_be_finer_than_seconds(step, unit, freq):
+    start = np.datetime64("1969-12-31T23:59:59.999", unit)
+    times = start + np.arange(30) * np.timedelta64(step, unit)
+    one = np.zeros(1, np.int64)
+    assert infer_freq(times, one) == freq
+    assert steps_of(times, one, freq).tolist() == list(range(30))
+    assert np.array_equal(continue_times(times[9], freq, 20), times[10:])
+    assert features(times[:1], ["second", "hour"]).tolist() == [[0.5, 0.5]]  # the second 59 of the hour 23 before 1970
+    if step > 1:
+        beside = np.append(times[:2], times[2] + np.timedelta64(1, "us"))
+        assert steps_of(beside, one, freq).tolist() == [0, 1, -1]
+
+
+def test_a_clock_of_whole_seconds_keeps_their_unit():
+    assert continue_times(np.datetime64("2020-01-01T00:00:00"), "s", 3).dtype == "datetime64[s]"
+    assert continue_times(np.datetime64("2020-01-31T00:00:00"), "ME", 3).dtype == "datetime64[s]"
+    finer = continue_times(np.datetime64("2020-01-01T00:00:00"), "500ms", 2)
+    assert [str(time) for time in finer] == ["2020-01-01T00:00:00.500", "2020-01-01T00:00:01.000"]

@@ -547,3 +547,58 @@ def test_monthly_rows_may_lie_on_any_day(tmp_path):
         rows = [f"2016-{month:02}-{day},{month}" for month, day in enumerate(days.split(), 1)]
         path = write(tmp_path / "a.csv", rows, "t,v")
         assert SeriesFile(path, time_column="t").read().freq == freq
+
+
+@pytest.mark.parametrize(
+    ("cells", "freq", "second"),
+    [
+        ([f"2020-01-01 00:00:00.{n:02}" for n in range(40)], "10ms", "2020-01-01T00:00:00.010"),
+        ([f"01/13/2020 00:00:{n / 2:04.1f}" for n in range(40)], "500ms", "2020-01-13T00:00:00.500"),
+        ([f"2020-01-01T00:00:00.{250 * n:06}+00:00" for n in range(40)], "250us", "2020-01-01T00:00:00.000250"),
+        ([str(n * 0.1) for n in range(40)], "100ms", "1970-01-01T00:00:00.100"),
+        ([repr(n * 5e-5) for n in range(40)], "50us", "1970-01-01T00:00:00.000050"),
+        ([f"1577836800.{n:02}" for n in range(40)], "10ms", "2020-01-01T00:00:00.010"),
+        ([str(1577836800000 + 10 * n) for n in range(40)], "10ms", "2020-01-01T00:00:00.010"),
+    ],
+)
+def test_clocks_may_be_finer_than_seconds(tmp_path, cells, freq, second):
+    path = write(tmp_path / "a.csv", [f"{cell},{n}" for n, cell in enumerate(cells)], "t,v")
+    series = SeriesFile(path, time_column="t").read()
+    assert (series.freq, str(series.times[1])) == (freq, second)
+    assert (np.diff(series.times) > np.timedelta64(0, "us")).all()
+    assert series.values[:, 0].tolist() == list(range(40))
+    write(path, [f"{cell},{n}" for n, cell in enumerate(cells) if n != 7], "t,v")
+    filled = SeriesFile(path, time_column="t", gaps="fill", missing="forward").read()
+    assert np.array_equal(filled.times, series.times)
+    with pytest.raises(InputError, match=rf"comes 2 steps of {freq} after"):
+        SeriesFile(path, time_column="t").read()
+    shuffled = [f"{cell},{n}" for n, cell in enumerate(cells)][::-1]
+    write(path, shuffled, "t,v")
+    same(SeriesFile(path, time_column="t", unsorted="sort").read(), series)
+
+
+def test_what_is_finer_than_a_microsecond_is_refused(tmp_path):
+    for cell in ("2020-01-01 00:00:00.0000001", "13/01/2020 00:00:00.1234567"):
+        path = write(tmp_path / "a.csv", [f"{cell},1", f"{cell},2"], "t,v")
+        with pytest.raises(InputError, match=r"line 2: 't' is '.*', which is no time .* to the microsecond at most"):
+            SeriesFile(path, time_column="t").read()
+
+
+def test_numbers_such_as_2020_01_stay_months(tmp_path):
+    path = write(tmp_path / "a.csv", [f"2020.{month:02},{month}" for month in range(1, 9)], "t,v")
+    assert SeriesFile(path, time_column="t").read().freq == "MS"
+
+
+def test_one_row_a_month_may_lie_on_changing_days(tmp_path):
+    days = ("2020-01-31", "2020-02-28", "2020-03-30", "2020-04-30", "2020-05-29")
+    path = write(tmp_path / "a.csv", [f"{day},{n}" for n, day in enumerate(days)], "t,v")
+    series = SeriesFile(path, time_column="t").read()
+    assert (series.freq, series.times.astype("datetime64[D]").astype(str).tolist()) == ("ME*", list(days))
+    write(path, [f"{day},{n}" for n, day in enumerate(days) if n != 2], "t,v")
+    series = SeriesFile(path, time_column="t", gaps="fill", missing="forward").read()
+    assert series.times.astype("datetime64[D]").astype(str).tolist() == [*days[:2], "2020-03-31", *days[3:]]
+    assert series.values[:, 0].tolist() == [0, 1, 1, 3, 4]
+    write(path, [f"{day},{n}" for n, day in enumerate((*days, "2020-05-31"))], "t,v")
+    for freq in (None, "ME*"):
+        with pytest.raises(InputError, match=r"does not lie on a clock of freq="):
+            SeriesFile(path, time_column="t", freq=freq).read()
