@@ -346,3 +346,20 @@ def test_a_future_of_zeros_is_changed_as_well():
     data = prepare(replace(series, values=values), **OPTIONS)
     found = check_leak(asked(data), data, OPTIONS)
     assert found["rows_changed"] == 120 - (data.last[1].starts[0] + data.last[1].stops[0]) // 2
+
+
+@pytest.mark.parametrize(
+    ("step", "unit", "digits"), [(10, "ms", "00.300"), (500, "ms", "15.000"), (250, "us", "00.007500")]
+)
+def test_times_are_written_with_all_digits_of_a_fine_clock(step: int, unit: str, digits: str) -> None:
+    clock = np.datetime64("2020-01-01T00:00:00", unit) + np.arange(30) * np.timedelta64(step, unit)
+    series = replace(make_series(30), times=clock, freq=f"{step}{unit}")
+    options = {**OPTIONS, "lookback": 4, "horizon": 2}
+    data = prepare(series, **options)
+    table = ahead_of(asked(data), data, SOURCE).table()
+    lines = table.to_csv(index=False).splitlines()
+    assert lines[1].startswith(f"2020-01-01 00:00:{digits},")
+    assert table["time"].is_monotonic_increasing
+    zone = forecasts.Zone(clock[:1], np.array([3600]))
+    data = prepare(replace(series, zone=zone), **options)
+    assert ahead_of(asked(data), data, SOURCE).table()["time"][0] == f"2020-01-01T01:00:{digits}+01:00"

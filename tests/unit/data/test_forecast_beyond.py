@@ -201,3 +201,14 @@ def test_a_file_that_holds_no_plans_is_one_sentence(tmp_path):
             plans(tmp_path / "a.csv", text)
     with pytest.raises(InputError, match=r"cannot read .*none.csv \(No such file"):
         read_plans(tmp_path / "none.csv", DAYS, ("",), ("x",), "t", None)
+
+
+def test_rows_to_come_keep_a_clock_that_is_finer_than_the_rows(tmp_path):
+    series = replace(make_series(20), freq="500ms", times=np.datetime64("2020-01-01", "s") + np.arange(20))
+    longer = extended(series, np.ones((1, 3, 2)))
+    assert [str(time) for time in longer.times[-3:]] == [
+        "2020-01-01T00:00:19.500", "2020-01-01T00:00:20.000", "2020-01-01T00:00:20.500",
+    ]  # fmt: skip
+    path = tmp_path / "plans.csv"
+    path.write_text("t,x\n2020-01-01 00:00:19.5,1\n2020-01-01 00:00:19.501,7\n2020-01-01 00:00:20,2\n")
+    assert read_plans(path, upcoming(series, 2), ("",), ("x",), "t", None).tolist() == [[[1], [2]]]
