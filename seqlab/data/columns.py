@@ -1,11 +1,9 @@
-"""Files of columns, CSV or Parquet, read piece by piece, so that only the numbers that are asked for are ever held."""
+"""Files of columns, CSV, Excel or Parquet, read piece by piece, so that only the numbers asked for are ever held."""
 
 from __future__ import annotations
 
-import re
-import warnings
+import io
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,8 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from seqlab.data import parquet
+from seqlab.data.csvtext import mended, strict
 from seqlab.data.dialect import Dialect, detect
-from seqlab.data.files import csv_rows, open_bytes, open_text, readable, sample_of, suffix_of
+from seqlab.data.files import codec_of, csv_rows, open_bytes, sample_of, suffix_of
+from seqlab.data.marks import common_mark, stripped
+from seqlab.data.sheet import sheet_as_csv
 from seqlab.errors import shorten
 from seqlab.schema import did_you_mean
 from seqlab.types import InputError
@@ -34,7 +36,7 @@ _MARKS = {"comma": ",", "point": ".", "space": " ", "apostrophe": "'"}
 
 @dataclass(frozen=True)
 class ColumnFile:
-    """A ``.csv``, ``.tsv`` or ``.txt`` file, also with ``.gz``, or a ``.parquet`` file.
+    """A ``.csv``, ``.tsv`` or ``.txt`` file, also with ``.gz``, an ``.xlsx`` or a ``.parquet`` file.
 
     Attributes:
         path: where it lies.
@@ -56,16 +58,20 @@ class ColumnFile:
 
     def place(self, row: int) -> str:
         """Where a user finds a row, counted from 0: the line of the file, or the number of the row from 1."""
+        if self._excel:
+            return f"row {self._sheet[1] + row + self.header:,}"
         return f"row {row + 1:,}" if self._parquet else f"line {row + 1 + self.header:,}"
 
     @cached_property
     def dialect(self) -> Dialect:
         """How the cells of a text file are written."""
-        with self._mended():
+        if self._excel:
+            return Dialect(",", self._decimal, self.header)
+        with mended(self.path, self._coding):
             if suffix_of(self.path) not in _DELIMITERS:
                 raise InputError(
                     f"cannot tell the format of {shorten(self.path)} by its name: it must end in .csv, .tsv, .txt (or "
-                    "one of them and .gz) or .parquet."
+                    "one of them and .gz), .xlsx or .parquet."
                 )
             usual = _DELIMITERS[suffix_of(self.path)]
             sample = sample_of(self.path, self.encoding)
@@ -83,16 +89,47 @@ class ColumnFile:
         return "" if self._parquet else "; ".join(self.dialect.notes)
 
     def as_numbers(self, cells: pd.Series) -> pd.Series:
-        """Cells of text as numbers, NaN where they are none."""
+        """Cells of text as numbers, NaN where they are none, or lack the currency mark or percent sign of theirs."""
         if cells.dtype.kind in "iufb":
             return cells
         words = cells.astype("str").str.strip()
+        if mark := self._mark(cells.name):
+            words = stripped(words.where(cells.notna()), mark)
         if not self._parquet:
             if self._thousands:
                 words = words.str.replace(self._thousands, "", regex=False)
             if self.dialect.decimal != ".":
                 words = words.str.replace(".", "x", regex=False).str.replace(self.dialect.decimal, ".", regex=False)
         return pd.to_numeric(words.mask(words.isin(self.na)), errors="coerce")
+
+    def _mark(self, name: Any) -> str:
+        """The currency mark or percent sign that all numbers of a column have, by the first rows; may be empty."""
+        if name not in self._marks:
+            cells = self._head[name] if name in self._head else pd.Series(dtype="str")
+            self._marks[name] = "" if cells.dtype.kind in "iufbMm" else common_mark(cells.dropna())
+        return self._marks[name]
+
+    @cached_property
+    def _marks(self) -> dict[str, str]:
+        return {}
+
+    @cached_property
+    def _sheet(self) -> tuple[bytes, int]:
+        """An Excel sheet as CSV, and the number of its first row."""
+        with mended(self.path, self._coding):
+            return sheet_as_csv(self.path, self._decimal)
+
+    @property
+    def _decimal(self) -> str:
+        """Of the numbers of a sheet, which are no text."""
+        return _MARKS.get(self.decimal or "", self.decimal or ("," if self._thousands == "." else "."))
+
+    def _open(self) -> io.BufferedIOBase:
+        return io.BufferedReader(io.BytesIO(self._sheet[0])) if self._excel else open_bytes(self.path)
+
+    @property
+    def _coding(self) -> str:
+        return "utf-8" if self._excel else self.encoding
 
     @property
     def _thousands(self) -> str | None:
@@ -116,28 +153,42 @@ class ColumnFile:
         Raises:
             InputError: no such file, not of a known suffix, not readable, empty; a name that two columns have.
         """
-        with self._mended():
+        return self._head
+
+    @cached_property
+    def _head(self) -> pd.DataFrame:
+        with mended(self.path, self._coding):
             if self._parquet:
-                pieces = self._arrow(self._arrow_names(), _HEAD)
-                frame = next(pieces, pd.DataFrame(columns=self._arrow_names()))
+                names = parquet.column_names(self.path)
+                frame = next(parquet.batches(self.path, names, _HEAD), pd.DataFrame(columns=names))
             else:
-                with _strict(), open_bytes(self.path) as file:
+                with strict(), self._open() as file:
                     frame = pd.read_csv(file, **self._options(self._header()), nrows=_HEAD, dtype=str)
         if len(frame) == 0:
             raise InputError(f"{self.path} holds no rows: give a file with a header and rows under it.")
         return frame
 
-    def pieces(self, words: Sequence[str], numbers: Sequence[str]) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
+    def pieces(
+        self, words: Sequence[str], numbers: Sequence[str], rows: int | None = None
+    ) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
         """The columns ``words`` as they are, and ``numbers`` as ``(rows, C)`` float64, NaN where a cell is empty.
+
+        A column whose cells all have the same currency mark or percent sign is read as the numbers that they are
+        written with. At most ``rows`` come at a time; None is ``ROWS``.
 
         Raises:
             InputError: as ``head``; a line of too many cells; a cell among the numbers that is none, or that is
                 infinite as float32.
         """
         done = 0
-        for frame in self._frames(words, numbers):
+        for frame in self._frames(words, numbers, rows or ROWS):
+            columns = frame[list(numbers)]
+            for name in filter(self._mark, numbers):
+                columns = columns.assign(**{name: self.as_numbers(frame[name])})
+                if (columns[name].isna() & frame[name].notna()).any():
+                    raise self._no_number(frame, numbers, done)
             try:
-                found = frame[list(numbers)].to_numpy(np.float64, na_value=np.nan)
+                found = columns.to_numpy(np.float64, na_value=np.nan)
             except (ValueError, TypeError):
                 raise self._no_number(frame, numbers, done) from None
             if (large := np.abs(found) > np.finfo(np.float32).max).any():
@@ -153,41 +204,25 @@ class ColumnFile:
     def _parquet(self) -> bool:
         return self.path.suffix.lower() in (".parquet", ".pq")
 
-    @contextmanager
-    def _mended(self) -> Iterator[None]:
-        """Say in one sentence why the file cannot be read."""
-        try:
-            with readable(self.path, self.encoding):
-                yield
-        except pd.errors.EmptyDataError:
-            raise InputError(f"{self.path} is empty: give a file with a header and rows under it.") from None
-        except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-            found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
-            if found:
-                what = f", line {found[2]}: {found[3]} cells where the header has {found[1]}"
-            elif isinstance(error, pd.errors.ParserWarning):
-                what = ": its lines have more cells than the header"
-            else:
-                what = f" cannot be read ({str(error).strip().splitlines()[0]})"
-            raise InputError(
-                f"{shorten(self.path)}{what}: separate cells by commas (.csv) or tabs (.tsv) alone, or set "
-                "data.delimiter."
-            ) from error
+    @property
+    def _excel(self) -> bool:
+        return self.path.suffix.lower() == ".xlsx"
 
-    def _frames(self, words: Sequence[str], numbers: Sequence[str]) -> Iterator[pd.DataFrame]:
-        with self._mended():
+    def _frames(self, words: Sequence[str], numbers: Sequence[str], rows: int) -> Iterator[pd.DataFrame]:
+        with mended(self.path, self._coding):
             if self._parquet:
-                yield from self._arrow([*words, *numbers], ROWS)
+                yield from parquet.batches(self.path, [*words, *numbers], rows)
                 return
             names = self._header()
             # All columns are read, if only as text: pandas would not notice a cell too many in a choice of them.
             options = self._options(names, words)
-            options["dtype"] = {name: "float64" if name in numbers else "str" for name in names}
+            plain = {name for name in numbers if not self._mark(name)}
+            options["dtype"] = {name: "float64" if name in plain else "str" for name in names}
             done, blank = 0, 0
-            with open_bytes(self.path) as file, pd.read_csv(file, **options, chunksize=ROWS) as reader:
+            with self._open() as file, pd.read_csv(file, **options, chunksize=rows) as reader:
                 while True:
                     try:
-                        with _strict():
+                        with strict():
                             frame = next(reader)
                     except StopIteration:
                         return
@@ -206,8 +241,8 @@ class ColumnFile:
                     blank = len(frame) - last + (0 if last else blank)
                     if last:
                         yield frame.iloc[:last]
-            options = self._options(names) | {"skiprows": done + self.header, "nrows": ROWS, "dtype": str}
-            with open_bytes(self.path) as file:
+            options = self._options(names) | {"skiprows": done + self.header, "nrows": rows, "dtype": str}
+            with self._open() as file:
                 raise self._no_number(pd.read_csv(file, **options), numbers, done)
 
     def _no_number(self, frame: pd.DataFrame, numbers: Sequence[str], done: int) -> InputError:
@@ -220,15 +255,16 @@ class ColumnFile:
         if first is None:
             return InputError(f"{self.path}: some cell of {', '.join(numbers)} is no number: mend it.")
         cell = str(frame[first[1]].iloc[first[0]])
+        mark = f" with {self._mark(first[1])} as in the first rows" if self._mark(first[1]) else ""
         return InputError(
             f"{shorten(self.path)}, {self.place(done + first[0])}: '{shorten(first[1])}' is {shorten(cell, 40)!r}, "
-            "which is no number: mend or empty the cell, set data.na or data.thousands, or name other columns."
+            f"which is no number{mark}: mend or empty the cell, set data.na or data.thousands, or name other columns."
         )
 
     def _header(self) -> list[str]:
         """Of a CSV file; a column without a name gets one of blanks alone, which nobody can ask for."""
         dialect = self.dialect
-        with open_text(self.path, self.encoding) as file:
+        with io.TextIOWrapper(self._open(), encoding=codec_of(self._coding), newline="") as file:  # type: ignore[type-var]
             cells = next((row for _, row in csv_rows(file, self.path, dialect, strict=False)), None)
         if cells is None:
             raise pd.errors.EmptyDataError
@@ -256,54 +292,5 @@ class ColumnFile:
             "thousands": self._thousands,
             "skipinitialspace": self.dialect.spaced,
             "skip_blank_lines": False,  # or rows would not be lines
-            "encoding": "utf-8-sig" if self.encoding.lower().replace("_", "-") in ("utf-8", "utf8") else self.encoding,
+            "encoding": codec_of(self._coding),
         }
-
-    def _arrow_names(self) -> list[str]:
-        return list(self._arrow_file().schema_arrow.names)
-
-    def _arrow(self, names: list[str], rows: int) -> Iterator[pd.DataFrame]:
-        for batch in self._arrow_file().iter_batches(rows, columns=names):
-            yield batch.to_pandas()[names]
-
-    def _arrow_file(self) -> Any:
-        try:
-            import pyarrow
-            import pyarrow.parquet
-        except ImportError as error:
-            raise InputError(
-                f"{self.path} needs pyarrow: pip install 'seqlab[parquet]', or give a CSV file."
-            ) from error
-        try:
-            return pyarrow.parquet.ParquetFile(self.path, pre_buffer=False)  # which would hold the whole file
-        except pyarrow.ArrowInvalid as error:
-            raise InputError(f"{self.path} is not a Parquet file ({str(error).splitlines()[0]}).") from error
-
-
-class Facts:
-    """What is true of columns as the file has them, in float64: learned piece by piece.
-
-    Attributes:
-        low: ``(C,)`` the least number, NaN where there is none.
-        high: ``(C,)`` the greatest.
-        exact: ``(C,)`` bool: float32 holds them as they are.
-    """
-
-    def __init__(self, columns: int) -> None:
-        self.low, self.high = np.full((2, columns), np.nan)
-        self.exact = np.ones(columns, bool)
-
-    def add(self, found: np.ndarray, kept: np.ndarray) -> None:
-        """Rows ``(R, C)``, and the same as float32."""
-        # fmin and fmax pass over what is missing.
-        self.low = np.fmin(self.low, np.fmin.reduce(found, axis=0, initial=np.nan))
-        self.high = np.fmax(self.high, np.fmax.reduce(found, axis=0, initial=np.nan))
-        self.exact &= ((kept == found) | np.isnan(found)).all(axis=0)
-
-
-@contextmanager
-def _strict() -> Iterator[None]:
-    """Cells beyond the header are an error."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        yield

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from seqlab.data.marks import without_marks
 from seqlab.errors import InputError, shorten
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -183,7 +184,7 @@ def _share_of_numbers(rows: Sequence[Sequence[str]]) -> float:
 
 def _decimal(rows: Sequence[Sequence[str]], delimiter: str) -> tuple[str, str]:
     """The decimal mark, and what to say about it."""
-    cells = [cell.strip() for row in rows for cell in row if len(cell) < 50]
+    cells = [without_marks(cell.strip()) for row in rows for cell in row if len(cell) < 50]
     points = [cell for cell in cells if _POINT.fullmatch(cell)]
     commas = [cell for cell in cells if _COMMA.fullmatch(cell)]
     sure = [cell for cell in commas if not _THOUSANDS.fullmatch(cell)]

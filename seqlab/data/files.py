@@ -47,13 +47,17 @@ def check_encoding(encoding: str) -> None:
         raise InputError(f"there is no encoding '{shorten(encoding)}': try utf-8, latin-1 or cp1252.") from error
 
 
+def codec_of(encoding: str) -> str:
+    """An encoding, of UTF-8 that without a byte-order mark."""
+    return "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
+
+
 def open_text(path: Path, encoding: str = "utf-8", newline: str = "") -> TextIO:
     """The same as text, without a byte-order mark; line ends stay as they are.
 
     Read it by ``bounded_lines`` or ``csv_rows``, within ``readable``.
     """
-    encoding = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
-    return io.TextIOWrapper(open_bytes(path), encoding=encoding, newline=newline)  # type: ignore[type-var]
+    return io.TextIOWrapper(open_bytes(path), encoding=codec_of(encoding), newline=newline)  # type: ignore[type-var]
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import pandas as pd
 
-from seqlab.data.columns import ColumnFile, Facts
+from seqlab.data.columns import ColumnFile
+from seqlab.data.facts import Facts
 from seqlab.data.forecast_parts import of_series
 from seqlab.data.regular import Rows
 from seqlab.data.times import look_like_times

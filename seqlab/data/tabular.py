@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from seqlab.data.calendar import check_features, features, infer_freq, offset_of
-from seqlab.data.columns import ColumnFile, Facts
+from seqlab.data.columns import ColumnFile
 from seqlab.data.dialect import checked_decimal, checked_delimiter
+from seqlab.data.facts import Facts
 from seqlab.data.files import check_encoding
 from seqlab.data.forecast import ForecastData
 from seqlab.data.moments import Zone, narrowed
@@ -155,7 +156,8 @@ class SeriesFile:
             **{name: getattr(self, name) for name in ("calendar", "missing", "duplicates", "unsorted", "gaps", "freq")},
         }
         later = {name: getattr(self, name) for name in ("begin", "time_format", "day_first")}
-        later |= {name: value for name, value in vars(self.file).items() if name not in ("path", "header", "dialect")}
+        written = [field.name for field in fields(self.file) if field.name not in ("path", "header")]
+        later |= {name: getattr(self.file, name) for name in written}
         # What came later counts only where it is used, so that runs of earlier versions know their data.
         options |= {name: value for name, value in later.items() if value not in (None, (), "utf-8")}
         options |= {} if self.file.header else {"header": False}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -15,17 +14,15 @@ from seqlab.data.blank import without_blank_end
 from seqlab.data.classfolder import class_rows
 from seqlab.data.dialect import detect, is_spaced
 from seqlab.data.files import (
-    LONGEST_LINE,
     bounded_lines,
-    check_columns,
     csv_rows,
-    open_bytes,
     open_text,
     parse_json,
     readable,
     sample_of,
     suffix_of,
 )
+from seqlab.data.sheet import sheet_rows
 from seqlab.data.targets import Kind, parsed
 from seqlab.data.textcolumns import Column, field, named, numbered
 from seqlab.errors import InputError, shorten
@@ -38,7 +35,6 @@ FORMATS = (*DELIMITERS, *LINES, ".json", ".xlsx")
 
 Rows = tuple[list[str], list[str]]
 """Texts and labels."""
-_MOST_WORKBOOK = 1 << 31  # bytes of an .xlsx file, unpacked
 
 
 @dataclass(frozen=True)
@@ -133,7 +129,7 @@ class TextRows:
         elif suffix == ".json":
             rows = self._objects(path, labelled)
         elif suffix == ".xlsx":
-            rows = self._cells(path, _sheet(path), labelled)
+            rows = self._cells(path, ((f"row {number}", row) for number, row in sheet_rows(path)), labelled)
         elif suffix in DELIMITERS or self.delimiter is not None:
             rows = self._cells(path, self._separated(path), labelled)
         else:
@@ -240,42 +236,6 @@ class TextRows:
 def _joined(texts: Sequence[str]) -> str:
     """One text as it is; of several, those that are not empty, with a space between them."""
     return texts[0] if len(texts) == 1 else " ".join(text for text in texts if text.strip())
-
-
-def _sheet(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Rows of the first sheet of an Excel workbook, as text; blank ones are passed over."""
-    try:
-        import openpyxl
-    except ImportError as error:
-        raise InputError(
-            f"{shorten(path)} needs openpyxl: pip install 'seqlab[xlsx]', or save the sheet as CSV."
-        ) from error
-    with readable(path):
-        try:
-            with zipfile.ZipFile(path) as parts:
-                if sum(part.file_size for part in parts.infolist()) > _MOST_WORKBOOK:
-                    raise InputError(f"{shorten(path)} unpacks to more than 2 GB: save the sheet as CSV.")
-            with open_bytes(path) as file:
-                sheet = openpyxl.load_workbook(file, read_only=True, data_only=True).worksheets[0]
-                for number, cells in enumerate(sheet.iter_rows(values_only=True), 1):
-                    row = [_cell(value) for value in cells]
-                    check_columns(row, path, number)
-                    if any(len(cell) > LONGEST_LINE for cell in row):
-                        raise InputError(f"{shorten(path)}, row {number}: a cell is too long.")
-                    if any(row):
-                        yield f"row {number}", row
-        except (zipfile.BadZipFile, KeyError, IndexError, ValueError, SyntaxError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"{shorten(path)} is no Excel workbook, or damaged ({shorten(error)}).") from error
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, bool):
-        return json.dumps(value)
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return "" if value is None else str(value)
 
 
 def _brief(value: Any) -> str:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from seqlab.data import columns
-from seqlab.data.columns import ColumnFile, Facts
+from seqlab.data.columns import ColumnFile
 from seqlab.types import InputError
 
 
@@ -27,19 +27,6 @@ def test_every_word_for_missing_is_no_number(tmp_path):
     ((words, numbers),) = ColumnFile(path).pieces(["k"], ["v"])
     assert np.isnan(numbers[:, 0]).tolist() == [True] * len(columns.MISSING) + [False, True]
     assert (words["k"] == "k").all()
-
-
-def test_facts_of_columns_do_not_hang_on_the_pieces():
-    numbers = np.array([[1e9 + 1, 0.5, np.nan, np.nan], [1e9 + 3, np.nan, 0.1, np.nan], [1e9 + 2, 2.5, -0.1, np.nan]])
-    for size in (1, 2, 3):
-        facts = Facts(4)
-        for first in range(0, 3, size):
-            piece = numbers[first : first + size]
-            facts.add(piece, piece.astype(np.float32))
-        facts.add(numbers[:0], numbers[:0].astype(np.float32))
-        np.testing.assert_array_equal(facts.low, [1e9 + 1, 0.5, -0.1, np.nan])
-        np.testing.assert_array_equal(facts.high, [1e9 + 3, 2.5, 0.1, np.nan])
-        assert facts.exact.tolist() == [False, True, False, True]
 
 
 def test_rows_are_found_by_their_lines_and_columns_by_their_names(tmp_path):
