@@ -32,4 +32,5 @@ def common_mark(words: pd.Series) -> str:
 
 def stripped(words: pd.Series, mark: str) -> pd.Series:
     """Words without ``mark``; missing where a word does not have it."""
-    return words.map(lambda word: found[0] if (found := split_mark(word))[1] == mark else None)
+    split = [split_mark(word) if isinstance(word, str) else ("", "") for word in words]
+    return pd.Series([number if found == mark else None for number, found in split], index=words.index, dtype="str")

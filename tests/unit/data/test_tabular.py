@@ -600,3 +600,39 @@ def test_one_row_a_month_may_lie_on_changing_days(tmp_path):
     for freq in (None, "ME*"):
         with pytest.raises(InputError, match=r"does not lie on a clock of freq="):
             SeriesFile(path, time_column="t", freq=freq).read()
+
+
+@pytest.mark.parametrize("piece", [2, 1 << 16])
+def test_numbers_may_have_a_currency_mark_or_a_percent_sign(tmp_path, monkeypatch, piece):
+    monkeypatch.setattr(columns, "ROWS", piece)
+    rows = ['2016,$5,"€ 4,000",10 %', '2017,-$6.5,"€ 4,013",', '2018,$7,"€ 4,100",12.5 %']
+    path = write(tmp_path / "a.csv", rows, "date,fee,price,share")
+    series = SeriesFile(path, time_column="date", thousands="comma", missing="forward").read()
+    assert series.values.tolist() == [[5, 4000, 10], [-6.5, 4013, 10], [7, 4100, 12.5]]
+    assert series.measured.tolist() == [[True, True, True], [True, True, False], [True, True, True]]
+    with pytest.raises(InputError, match=r"line 2: 'price' is '€ 4,000', which is no number .*set data.na or data.tho"):
+        SeriesFile(path, time_column="date", targets=["price"]).read()
+    write(path, ["2016;4,50 €", "2017;5,25 €"], "date;price")
+    assert SeriesFile(path, time_column="date").read().values[:, 0].tolist() == [4.5, 5.25]
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        ("$5 €6 $7", r"line 2: 'v' is '\$5', which is no number: mend"),
+        ("$5 6 $7", r"line 2: 'v' is '\$5', which is no number: mend"),
+        ("5 $6 7", r"line 3: 'v' is '\$6', which is no number: mend"),
+        ("$5 $x $7", r"line 3: 'v' is '\$x', which is no number with \$ as in the first rows: mend"),
+    ],
+)
+def test_all_numbers_of_a_column_have_the_same_mark(tmp_path, cells, said):
+    path = write(tmp_path / "a.csv", [f"{2016 + n},{cell}" for n, cell in enumerate(cells.split())], "t,v")
+    with pytest.raises(InputError, match=said):
+        SeriesFile(path, time_column="t", targets=["v"]).read()
+
+
+def test_a_mark_that_ends_behind_the_first_rows_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(columns, "_HEAD", 2)
+    path = write(tmp_path / "a.csv", ["2016,$5", "2017,$6", "2018,7"], "t,v")
+    with pytest.raises(InputError, match=r"line 4: 'v' is '7', which is no number with \$ as in the first rows"):
+        SeriesFile(path, time_column="t").read()
