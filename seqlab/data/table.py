@@ -128,9 +128,9 @@ class Table:
                 texts that are all the same, so that none can be held out.
         """
         train = self.rows.examples(self.path, self.kind)
-        val = None if self.val_path is None else self.rows.examples(self.val_path, self.kind)
+        val = None if self.val_path is None else self._like(train, self.val_path)
         if self.test_path is not None:
-            test = self.rows.examples(self.test_path, self.kind)
+            test = self._like(train, self.test_path)
         else:
             train, test = self._hold_out(*train)
         names = targets.names(self.kind, train[1], self.rows.label_separator, self.label_column)
@@ -150,6 +150,18 @@ class Table:
         """
         texts, labels = rows
         return texts, targets.encoded(self.kind, labels, names, self.rows.label_separator, path)
+
+    def _like(self, train: Rows, path: Path) -> Rows:
+        """The rows of another part, whose numbers have the same mark as those to learn from."""
+        found = self.rows.examples(path, self.kind)
+        try:
+            targets.mark_of(self.kind, found[1][0], targets.mark_of(self.kind, train[1][0], None))
+        except ValueError as error:
+            raise InputError(
+                f"{shorten(path)}: the label (column '{self.label_column}') '{shorten(found[1][0])}' {error} (see "
+                f"{shorten(self.path)})."
+            ) from error
+        return found
 
     def _hold_out(self, texts: list[str], labels: list[str]) -> tuple[Rows, Rows]:
         """``(kept, held)``."""

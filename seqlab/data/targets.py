@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from seqlab.data.dialect import mark
+from seqlab.data.marks import split_mark
 from seqlab.errors import InputError, shorten
 
 Kind = Literal["classification", "regression", "multilabel"]
@@ -57,6 +58,26 @@ def parsed(kind: Kind, label: str, separator: str | None) -> str | float | tuple
     if kind == "multilabel":
         return tuple(sorted({each.strip() for each in label.split(separator)} - {""}))
     return label
+
+
+def mark_of(kind: Kind, label: str, usual: str | None) -> str | None:
+    """The currency mark or percent sign of a number, ``""`` where it has none; None for other kinds.
+
+    Args:
+        kind: what labels are read for.
+        label: as it is written in a file.
+        usual: the mark of the labels before it; None where it is the first.
+
+    Raises:
+        ValueError: it has another mark than ``usual``; the message says what to do.
+    """
+    if kind != "regression":
+        return None
+    mark = split_mark(label)[1]
+    if usual is not None and mark != usual:
+        has, before = (f"the mark {each}" if each else "no mark" for each in (mark, usual))
+        raise ValueError(f"has {has} and the numbers before it have {before}: write all of them alike")
+    return mark
 
 
 def names(kind: Kind, labels: Sequence[str], separator: str | None, column: object) -> tuple[str, ...]:
@@ -127,7 +148,8 @@ def learned(kind: Kind, targets: np.ndarray, num_outputs: int, scale: tuple[floa
     return targets.reshape(-1, num_outputs).astype(np.float32)
 
 
-def _number(text: str) -> float:
+def _number(written: str) -> float:
+    text, _ = split_mark(written)
     if _THOUSANDS.fullmatch(text):
         plain = text.replace(",", "")
         raise ValueError(f"may be {plain} or {text.replace(',', '.')}: write numbers without separators of thousands")

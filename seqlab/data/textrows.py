@@ -23,7 +23,7 @@ from seqlab.data.files import (
     suffix_of,
 )
 from seqlab.data.sheet import sheet_rows
-from seqlab.data.targets import Kind, parsed
+from seqlab.data.targets import Kind, mark_of, parsed
 from seqlab.data.textcolumns import Column, field, named, numbered
 from seqlab.errors import InputError, shorten
 
@@ -73,7 +73,7 @@ class TextRows:
         """
         texts: list[str] = []
         labels: list[str] = []
-        dropped = 0
+        dropped, mark = 0, None
         for place, text, label in self._rows(path, True):
             if label in self.na or (kind == "multilabel" and not parsed(kind, label, self.label_separator)):
                 label = ""
@@ -88,6 +88,7 @@ class TextRows:
                 )
             try:
                 parsed(kind, label, self.label_separator)
+                mark = mark_of(kind, label, mark)
             except ValueError as error:
                 where = f"{shorten(path)}, {place}: the label (column '{self.label_column}')"
                 raise InputError(f"{where} '{shorten(label)}' {error}.") from error

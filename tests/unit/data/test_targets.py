@@ -14,6 +14,7 @@ from seqlab.types import InputError
 
 @pytest.mark.parametrize(("text", "number"), [
     ("12", 12.0), ("-1.5", -1.5), ("+2e3", 2000.0), ("12,5", 12.5), (".5", 0.5), ("0,125", 0.125), ("1234,500", 1234.5),
+    ("$10", 10.0), ("10 %", 10.0), ("-€ 2,5", -2.5),
 ])  # fmt: skip
 def test_numbers_are_read_with_a_point_or_a_comma(text, number):
     assert targets.parsed("regression", text, None) == number
@@ -21,7 +22,8 @@ def test_numbers_are_read_with_a_point_or_a_comma(text, number):
 
 @pytest.mark.parametrize(("text", "reason"), [
     ("cheap", "is no number"), ("nan", "is no number"), ("inf", "is no number"), ("1_000", "is no number"),
-    ("$10", "is no number"), ("1e999", "too large"), ("9" * 5000, "is no number"), ("4,000", "may be 4000 or 4.000"),
+    ("$10%", "is no number"), ("$ 4,000", "may be 4000 or 4.000"), ("1e999", "too large"), ("9" * 5000, "is no number"),
+    ("4,000", "may be 4000 or 4.000"),
 ])  # fmt: skip
 def test_what_is_no_number_is_refused(text, reason):
     with pytest.raises(ValueError, match=reason):
@@ -32,6 +34,26 @@ def test_a_label_that_is_no_number_is_refused_with_its_line(tmp_path):
     (tmp_path / "a.csv").write_text("text,price\ngood,1\nbad,cheap\n")
     with pytest.raises(InputError, match=r"a.csv, line 3: the label \(column 'price'\) 'cheap' is no number: write it"):
         Table(tmp_path / "a.csv", label_column="price", kind="regression").read()
+
+
+def test_numbers_have_the_same_mark_in_all_rows_and_files(tmp_path):
+    path, test = tmp_path / "a.csv", tmp_path / "b.csv"
+    options = {"label_column": "price", "kind": "regression", "test_path": test}
+    path.write_text("text,price\ngood,$1\nbad,$2.5\n")
+    test.write_text("text,price\nfair,$ 2\n")
+    assert Table(path, **options).read().train[1] == [1.0, 2.5]
+    test.write_text("text,price\nfair,2\n")
+    with pytest.raises(
+        InputError, match=r"b.csv: the label .* '2' has no mark and the numbers before it have the mark \$"
+    ):
+        Table(path, **options).read()
+    path.write_text("text,price\ngood,10 %\nbad,$2.5\n")
+    with pytest.raises(
+        InputError, match=r"a.csv, line 3: .* '\$2.5' has the mark \$ and the numbers .* the mark %: write"
+    ):
+        Table(path, **options).read()
+    test.write_text("text,price\nfair,10 %\n")
+    assert Table(path, label_column="price", test_path=test).read().labels == ("$2.5", "10 %")
 
 
 def load(path, kind, **options):
