@@ -1,4 +1,4 @@
-"""Anyone's time series: a CSV, TSV or Parquet file with a column for each number, and a row for each time."""
+"""Anyone's time series: a CSV, TSV, Excel or Parquet file with a row for each time, or with a row for each series."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ import pandas as pd
 from seqlab.data.calendar import check_features, features, infer_freq, offset_of
 from seqlab.data.columns import ColumnFile
 from seqlab.data.dialect import checked_decimal, checked_delimiter
-from seqlab.data.facts import Facts
 from seqlab.data.files import check_encoding
 from seqlab.data.forecast import ForecastData
-from seqlab.data.moments import Zone, narrowed
+from seqlab.data.gather import gather
 from seqlab.data.regular import Rows, begun, filled, grouped, ordered, regular, single
 from seqlab.data.roles import check_targets, choose_targets, names_of, refuse_uncounted_times
 from seqlab.data.series import Series
 from seqlab.data.times import TimeColumn, check_format, learn
+from seqlab.data.wide import VALUE, WideFile
 from seqlab.errors import shorten
 from seqlab.types import InputError
 
@@ -31,7 +31,8 @@ log = logging.getLogger(__name__)
 
 
 class SeriesFile:
-    """One or several series on a regular clock, from ``.csv``, ``.tsv``, ``.txt`` (also with ``.gz``) or ``.parquet``.
+    """One or several series on a regular clock, from ``.csv``, ``.tsv``, ``.txt`` (also with ``.gz``), ``.xlsx`` or
+    ``.parquet``.
 
     The file is read in pieces, and its numbers are held once, as float32 (seven digits): a million rows of 50 columns
     are 200 MB. Series may be mixed in any order, each by ascending times; they come out by their ids (as numbers where
@@ -47,7 +48,8 @@ class SeriesFile:
             as pandas writes its index, is none of them).
         past: columns to read, but not to forecast.
         covariates: columns that are known beforehand.
-        id_column: says which series a row belongs to; None is a single series.
+        id_column: says which series a row belongs to; None is a single series. With ``layout="rows"`` it may be
+            several columns, and None calls the series 1, 2, 3 and so on.
         calendar: features of the calendar, known beforehand, after the covariates (see ``calendar.features``).
         missing: what to do with an empty cell: ``forward`` repeats the last value of its series and column (there must
             be one: the first row cannot be filled), ``zero`` is 0. Neither looks ahead.
@@ -67,6 +69,8 @@ class SeriesFile:
         thousands: the mark between groups of digits, or ``comma``, ``point``, ``space``, ``apostrophe``.
         na: cells that stand for a missing number, besides the usual ones.
         encoding: of the text.
+        layout: ``long`` has a row for each time, ``rows`` a row for each series: all columns but ``id_column`` are its
+            numbers, called ``value``, and the header holds their times (or counts; ``header=False`` has none).
 
     Raises:
         InputError: a column in two roles; no such ``freq`` or feature; one of two options without the other.
@@ -84,7 +88,7 @@ class SeriesFile:
         targets: Sequence[str | int] | None = None,
         past: Sequence[str | int] = (),
         covariates: Sequence[str | int] = (),
-        id_column: str | int | None = None,
+        id_column: str | int | Sequence[str | int] | None = None,
         calendar: Sequence[str] = (),
         missing: Literal["refuse", "forward", "zero"] = "refuse",
         duplicates: Literal["refuse", "first", "last", "mean"] = "refuse",
@@ -101,10 +105,11 @@ class SeriesFile:
         thousands: str | None = None,
         na: Sequence[str | int | float] = (),
         encoding: str = "utf-8",
+        layout: Literal["long", "rows"] = "long",
     ) -> None:
         self.path = Path(path) if root is None else Path(root) / path
         self.time_columns, self.counted = names_of(time_column), time_column == ""
-        self.id_column = None if id_column is None else str(id_column)
+        self.layout, self.id_columns = layout, names_of(id_column)
         self.targets = None if targets is None else names_of(targets)
         self.past, self.covariates = names_of(past), names_of(covariates)
         self.calendar = check_features(calendar)
@@ -125,9 +130,12 @@ class SeriesFile:
             checked_delimiter(str(self.file.delimiter))
         if self.file.decimal not in ("point", "comma"):
             checked_decimal(self.file.decimal)
+        self._check_layout()
         needs = {"freq": self.freq, "calendar": self.calendar, "time_format": self.time_format}
-        if not self.time_columns and (wanting := [name for name, value in needs.items() if value]):
-            raise InputError(f"data.{wanting[0]} needs a clock: set data.time_column to the column of times.")
+        timed = self.file.header if self.layout == "rows" else self.time_columns
+        if not timed and (wanting := [name for name, value in needs.items() if value]):
+            where = "set data.time_column to the column of" if self.layout == "long" else "give a header with"
+            raise InputError(f"data.{wanting[0]} needs a clock: {where} times.")
         if isinstance(self.begin, int) and self.begin < 1:
             raise InputError(f"data.begin={self.begin} is no row: 1 is the first row of each series.")
         if self.gaps == "fill" and self.missing == "refuse":
@@ -136,7 +144,7 @@ class SeriesFile:
             )
         if self.targets == ():
             raise InputError("data.targets is empty: name the columns to forecast, or null for all that are numeric.")
-        roles = [*self.time_columns, *names_of(self.id_column), *(self.targets or ()), *self.past, *self.covariates]
+        roles = [*self.time_columns, *self.id_columns, *(self.targets or ()), *self.past, *self.covariates]
         for position, name in enumerate(roles):
             if name in roles[:position]:
                 raise InputError(
@@ -147,12 +155,29 @@ class SeriesFile:
             if name in self.calendar:
                 raise InputError(f"'{name}' is a covariate and a feature of the calendar: remove one of them.")
 
+    def _check_layout(self) -> None:
+        """Refuse columns that a layout does not have."""
+        if self.layout == "long":
+            if len(self.id_columns) > 1:
+                raise InputError("data.id_column names several columns: join them to one, or set data.layout=rows.")
+            return
+        given = {"time_column": self.time_columns or self.counted, "past": self.past, "covariates": self.covariates}
+        for name, value in given.items():
+            if value:
+                raise InputError(
+                    f"data.{name} is no part of data.layout=rows, where the header holds the times and all else is "
+                    f"numbers of one target: remove data.{name}, or data.layout."
+                )
+        if self.targets not in (None, (VALUE,)):
+            raise InputError(f"data.layout=rows has the single target '{VALUE}': remove data.targets.")
+
     def digest(self) -> str:
         """Of the file's bytes and of all options: a second for a gigabyte or two."""
         columns = self.time_columns
         options: dict[str, Any] = {
             "time_column": columns[0] if len(columns) == 1 else list(columns) or None,
-            **{name: getattr(self, name) for name in ("id_column", "counted", "targets", "past", "covariates")},
+            "id_column": self.id_columns if len(self.id_columns) > 1 else next(iter(self.id_columns), None),
+            **{name: getattr(self, name) for name in ("counted", "targets", "past", "covariates")},
             **{name: getattr(self, name) for name in ("calendar", "missing", "duplicates", "unsorted", "gaps", "freq")},
         }
         later = {name: getattr(self, name) for name in ("begin", "time_format", "day_first")}
@@ -161,6 +186,7 @@ class SeriesFile:
         # What came later counts only where it is used, so that runs of earlier versions know their data.
         options |= {name: value for name, value in later.items() if value not in (None, (), "utf-8")}
         options |= {} if self.file.header else {"header": False}
+        options |= {} if self.layout == "long" else {"layout": self.layout}
         found = hashlib.sha256(json.dumps([options, self.path.suffixes[-2:]], sort_keys=True).encode())
         try:
             with open(self.path, "rb") as file:
@@ -178,18 +204,16 @@ class SeriesFile:
                 the same, or of which float32 keeps too little; and, where it is not said what to do: times out of
                 order or twice, gaps, missing values.
         """
-        head = self.file.head()
-        used = self._used(head)
-        targets, left_out = self.targets or (), ""
-        if not self.time_columns and not self.counted:
-            refuse_uncounted_times(self.file, head, used)
-        if self.targets is None:
-            targets, left_out = choose_targets(self.file, head, used)
-        clock = None
-        if self.time_columns:
-            clock = learn(head, self.time_columns, shorten(self.path), self.time_format, self.day_first)
-        self._say(targets, left_out, clock)
-        rows, facts = self._rows(clock, (*targets, *self.past, *self.covariates))
+        if self.layout == "rows":
+            wide = WideFile(self.file, self.id_columns, self.time_format, self.day_first)
+            targets: tuple[str, ...] = (VALUE,)
+            clock = wide.clock
+            self._say("", clock)
+            rows, facts = gather(wide, clock, wide.id_column, targets)
+        else:
+            targets, clock = self._found()
+            id_column = next(iter(self.id_columns), None)
+            rows, facts = gather(self.file, clock, id_column, (*targets, *self.past, *self.covariates))
         rows = grouped(rows)
         check_targets(rows, facts, len(targets))
         if clock is None:
@@ -216,16 +240,26 @@ class SeriesFile:
             zone=rows.zone,
         )
 
-    def clock(self, head: pd.DataFrame, file: ColumnFile) -> TimeColumn:
-        """How the times of another file with the same columns are written."""
-        return learn(head, self.time_columns, shorten(file.path), self.time_format, self.day_first)
-
-    def _say(self, targets: tuple[str, ...], left_out: str, clock: TimeColumn | None) -> None:
-        """Log what was found out of the file, where it may be a surprise."""
+    def _found(self) -> tuple[tuple[str, ...], TimeColumn | None]:
+        """The targets of a file with a row for each time, and how its times are written; None: rows are counted."""
+        head = self.file.head()
+        used = self._used(head)
+        targets, said = self.targets or (), ""
+        if not self.time_columns and not self.counted:
+            refuse_uncounted_times(self.file, head, used)
         if self.targets is None:
+            targets, left_out = choose_targets(self.file, head, used)
             said = f"forecasts {', '.join(shorten(name, 40) for name in targets[:20])}" + ", ..." * (len(targets) > 20)
-            log.info("%s: %s%s", shorten(self.path), said, f"; left out: {left_out}" if left_out else "")
-        for note in (self.file.notes, "" if clock is None else clock.note):
+            said += f"; left out: {left_out}" if left_out else ""
+        clock = None
+        if self.time_columns:
+            clock = learn(head, self.time_columns, shorten(self.path), self.time_format, self.day_first)
+        self._say(said, clock)
+        return targets, clock
+
+    def _say(self, targets: str, clock: TimeColumn | None) -> None:
+        """Log what was found out of the file, where it may be a surprise."""
+        for note in (targets, self.file.notes, "" if clock is None else clock.note):
             if note:
                 log.info("%s: %s", shorten(self.path), note)
 
@@ -233,81 +267,9 @@ class SeriesFile:
         """The columns that options name, each of which the file has."""
         names, used = list(head.columns), []
         for key in ("time_column", "id_column", "targets", "past", "covariates"):
-            given = self.time_columns if key == "time_column" else names_of(getattr(self, key))
-            used += [self.file.column(name, names, f"data.{key}") for name in given]
+            given = {"time_column": self.time_columns, "id_column": self.id_columns}.get(key, getattr(self, key, None))
+            used += [self.file.column(name, names, f"data.{key}") for name in given or ()]
         return tuple(used)
-
-    def _rows(self, clock: TimeColumn | None, numbers: tuple[str, ...]) -> tuple[Rows, Facts]:
-        """All rows of the file, without blank lines, and what is true of its columns."""
-        file, words = self.file, [*self.time_columns, *names_of(self.id_column)]
-        times, values, series, rows, offsets = [], [], [], [], []
-        ids: dict[str, int] = {}
-        facts = Facts(len(numbers))
-        done = 0
-        for frame, found in file.pieces(words, numbers):
-            there = np.arange(len(frame))
-            if words:
-                blank = frame.isna().all(axis=1).to_numpy() & np.isnan(found).all(1)
-                if blank.any():
-                    there = np.flatnonzero(~blank)
-                    frame, found = frame.iloc[there], found[there]
-            rows.append(done + there)
-            done += len(blank) if words else len(frame)
-            # A frame keeps columns; rows one after the other join without a copy.
-            values.append(np.ascontiguousarray(found, dtype=np.float32))
-            facts.add(found, values[-1])
-            moments, ahead = (None, None) if clock is None else self._times(clock, frame, rows[-1])
-            times.append(rows[-1].astype("datetime64[s]") if moments is None else moments)
-            offsets += [] if ahead is None else [ahead]
-            series.append(self._series(frame, ids, rows[-1]))
-        if not sum(map(len, rows)):
-            raise InputError(f"{self.path} holds no rows: give a file with a header and rows under it.")
-        names = sorted(ids)
-        if all(name.isdecimal() for name in names):
-            names.sort(key=lambda name: (int(name), name))
-        rank = np.empty(len(names), np.int64)
-        rank[[ids[name] for name in names]] = np.arange(len(names))
-        joined = narrowed(np.concatenate(times))
-        held = np.concatenate(values)
-        del values
-        rows_of_file = Rows(
-            path=shorten(self.path),
-            place=file.place,
-            names=numbers,
-            ids=tuple(names),
-            times=joined,
-            numbers=held,
-            series=rank[np.concatenate(series)],
-            rows=np.concatenate(rows),
-            zone=Zone.learn(joined, np.concatenate(offsets)) if offsets else None,
-        )
-        return rows_of_file, facts
-
-    def _times(self, clock: TimeColumn, frame: pd.DataFrame, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        times, offsets = clock.read(frame)
-        if (wrong := np.isnat(times)).any():
-            row = int(np.argmax(wrong))
-            cell = clock.cells(frame).iloc[row]
-            what = "is empty" if pd.isna(cell) else f"is {shorten(cell, 40)!r}, which is no time that can be read"
-            raise InputError(
-                f"{shorten(self.path)}, {self.file.place(int(rows[row]))}: '{clock.name}' {what}: write 2016-07-01 "
-                "03:00:00, 2016-07-01 or 2016-07, to the microsecond at most, or set data.time_format."
-            )
-        return times, offsets
-
-    def _series(self, frame: pd.DataFrame, ids: dict[str, int], rows: np.ndarray) -> np.ndarray:
-        """Numbers of the series; ``ids`` learns of new ones."""
-        if self.id_column is None:
-            ids[""] = 0
-            return np.zeros(len(frame), np.int64)
-        codes, names = pd.factorize(frame[self.id_column])
-        if (codes < 0).any():
-            row = int(rows[np.argmax(codes < 0)])
-            raise InputError(
-                f"{shorten(self.path)}, {self.file.place(row)}: '{self.id_column}' is empty: name the series."
-            )
-        numbers = np.array([ids.setdefault(str(name), len(ids)) for name in names], np.int64)
-        return numbers[codes]
 
     def _freq(self, rows: Rows) -> str:
         freq = self.freq or infer_freq(rows.times, rows.starts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -103,6 +103,12 @@ class TimeColumn:
         """``(N,)`` datetime64[us], in UTC where the times have offsets, NaT where a cell is no time; and the offsets,
         ``(N,)`` seconds ahead of UTC, or None where the times have none."""
         cells = self.cells(frame)
+        if isinstance(cells.dtype, pd.CategoricalDtype):  # few different times: each is read once
+            once = pd.DataFrame({self.columns[0]: pd.Series(cells.cat.categories)})
+            times, offsets = replace(self, columns=self.columns[:1]).read(once)
+            codes = cells.cat.codes.to_numpy()
+            found = np.where(codes < 0, np.datetime64("NaT"), times[codes])
+            return found, None if offsets is None else offsets[codes]
         if self.counts:
             return epochs(cells, self.way), None
         if isinstance(cells.dtype, pd.DatetimeTZDtype) or cells.dtype.kind == "M":
