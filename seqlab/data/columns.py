@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from seqlab.bounded import open_bytes
 from seqlab.data import parquet
 from seqlab.data.csvtext import mended, strict
 from seqlab.data.dialect import Dialect, detect
-from seqlab.data.files import codec_of, csv_rows, open_bytes, sample_of, suffix_of
+from seqlab.data.files import codec_of, csv_rows, sample_of, suffix_of
 from seqlab.data.marks import common_mark, stripped
 from seqlab.data.sheet import sheet_as_csv
 from seqlab.errors import shorten

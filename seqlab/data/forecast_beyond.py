@@ -150,10 +150,7 @@ def read_plans(
     Raises:
         InputError: no such file or column, a cell that is no number; a time that is not there, or twice.
     """
-    written = {
-        key: options[key] for key in ("delimiter", "decimal", "thousands", "header", "encoding") if key in options
-    }
-    file = ColumnFile(Path(path), **written, na=tuple(str(cell) for cell in options.get("na", ())))
+    file = _plan_file(Path(path), options)
     words = [*time_column, *([] if id_column is None else [id_column])]
     head = file.head()
     for name in (*words, *names):
@@ -189,6 +186,13 @@ def read_plans(
                 "fill it in."
             )
     return found
+
+
+def _plan_file(path: Path, options: Mapping[str, Any]) -> ColumnFile:
+    """A file that is written as the data's own."""
+    keys = ("delimiter", "decimal", "thousands", "header", "encoding")
+    written = {key: options[key] for key in keys if key in options}
+    return ColumnFile(path, **written, na=tuple(str(cell) for cell in options.get("na", ())))
 
 
 def _times_of(clock: TimeColumn, table: pd.DataFrame, times: np.ndarray) -> np.ndarray:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from seqlab.data.files import LONGEST_LINE, check_columns, open_bytes, readable
+from seqlab.bounded import LONGEST_LINE, open_bytes
+from seqlab.data.files import check_columns, readable
 from seqlab.errors import InputError, shorten
 
 _MOST_WORKBOOK = 1 << 31  # bytes of an .xlsx file, unpacked

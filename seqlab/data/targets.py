@@ -73,11 +73,11 @@ def mark_of(kind: Kind, label: str, usual: str | None) -> str | None:
     """
     if kind != "regression":
         return None
-    mark = split_mark(label)[1]
-    if usual is not None and mark != usual:
-        has, before = (f"the mark {each}" if each else "no mark" for each in (mark, usual))
+    own = split_mark(label)[1]
+    if usual is not None and own != usual:
+        has, before = (f"the mark {each}" if each else "no mark" for each in (own, usual))
         raise ValueError(f"has {has} and the numbers before it have {before}: write all of them alike")
-    return mark
+    return own
 
 
 def names(kind: Kind, labels: Sequence[str], separator: str | None, column: object) -> tuple[str, ...]:
