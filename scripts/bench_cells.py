@@ -91,7 +91,7 @@ def main(
     settings = {"data": data, "minutes": minutes, "params": params, "threads": threads, "options": list(options)}
     kept = Kept(to, settings)
     if not kept.floor:
-        kept.floor = build.build_floor(first, corpus, "val")
+        kept.floor = dict(build.build_baselines(first, corpus, "val").scores)
 
     missing = [(one, seed) for seed in range(seeds) for one in plans if kept.find(one, seed) is None]
     done = len(plans) * seeds - len(missing)

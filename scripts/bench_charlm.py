@@ -181,7 +181,7 @@ class Setup:
         length = data["eval_length"]
         rows = max(1, data["batch_size"] * data["length"] // length)
         cold = WindowLoader(self.data.val, batch_size=rows, length=length, shuffle=False, pad_id=self.data.spec.pad_id)
-        task = build.build_task(self.config, self.data.spec, self.data.pipeline)
+        task = build.make_objective(self.config, self.data.spec, self.data.pipeline)
         found = evaluate(model, cold, task, device=self.runtime.device, autocast=self.runtime.autocast())
         return found.metrics[f"cold_{length}_loss"]
 
@@ -204,7 +204,7 @@ def trainer_of(
     ):
         yield Trainer(
             model,
-            build.build_task(config, data.spec, data.pipeline),
+            build.make_objective(config, data.spec, data.pipeline),
             build.build_optimizer(config, model),
             build.build_schedule(config),
             build.build_loader(config, data.train, data.spec, shuffle=True),

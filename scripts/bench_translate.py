@@ -197,7 +197,7 @@ class Setup:
             pipeline = PairPipeline(sides[0], *sides[1:])
             data = load_pairs(Made(), pipeline, val_fraction=0.1, seed=0, cache_dir=None)
         else:
-            data = build.build_data(config)  # type: ignore[assignment]
+            data = build.build_data(config)
         if not isinstance(data, ParallelText):
             raise InputError(f"data={config['data']['name']} holds no pairs to translate: give data=dates, say.")
         return cls(config, data, runtime, clock=clock)

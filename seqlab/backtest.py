@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from seqlab import build, compose
+from seqlab import compose
 from seqlab.data.forecast import ForecastData, Windows
 from seqlab.data.series import Series
 from seqlab.forecasts import Asked, intervals
 from seqlab.tasks.forecast_errors import ForecastErrors, blocks
+from seqlab.tasks.forecasting.baselines import fitted
 from seqlab.trust import check_links
 from seqlab.types import InputError
 
@@ -74,21 +75,21 @@ def backtest(run: Run, folds: int = 4, refit: bool = False) -> Backtest:
     data = run.data
     assert isinstance(data, ForecastData)
     pieces = cut(data, folds)
-    models = {"model": build.build_errors(run.config, data)}
+    models = {"model": asked.task.errors(data.units)}
     rows, drawn = [], []
-    teller, source, floors = asked, data, build.floor_forecasters(data)
+    teller, source, floors = asked, data, fitted(data)
     for number, fold in enumerate(pieces, 1):
         if refit:
             teller, source = _train_anew(run, data, fold, number)
-            floors = build.floor_forecasters(source)
-        mine = {"model": build.build_errors(run.config, data)}
+            floors = fitted(source)
+        mine = {"model": asked.task.errors(data.units)}
         for origins, point, quantiles in teller.forecasts(_over(source, fold), source.units, asked.task.levels):
             for errors in (mine["model"], models["model"]):
                 errors.add(origins, point, quantiles)
             drawn.append(_drawn(fold, origins, point, quantiles))
         for name, forecast in floors.items():
-            mine[name] = build.build_errors(run.config, data)
-            total = models.setdefault(name, build.build_errors(run.config, data))
+            mine[name] = asked.task.errors(data.units)
+            total = models.setdefault(name, asked.task.errors(data.units))
             for some in blocks(len(fold.windows), fold.windows.horizon * len(data.series.targets)):
                 said = forecast(fold.windows.origins[some])
                 for errors in (mine[name], total):

@@ -161,9 +161,7 @@ def _label(opened: Run, texts: list[str], numbered: bool, out: Path | None, as_j
 
 def _search(opened: Run, sample: bool, wanted: dict[str, Any]) -> Search:
     """The run's own search, changed as was asked for."""
-    from seqlab import build
-
-    own = build.build_search(opened.config)
+    own = opened.search
     if sample:
         own = replace(own, beam=1, sampling=True)
     elif wanted.get("nbest", 1) > own.beam and "beam" not in wanted:

@@ -11,10 +11,10 @@ from seqlab.build import Data
 from seqlab.engine.evaluate import evaluate
 from seqlab.engine.runtime import Runtime
 from seqlab.engine.state import FAR_WORSE, NON_FINITE, Result
-from seqlab.types import Task
+from seqlab.types import Objective
 
 
-def confirmed(result: Result, config: Mapping[str, Any], data: Data, task: Task, runtime: Runtime) -> str:
+def confirmed(result: Result, config: Mapping[str, Any], data: Data, task: Objective, runtime: Runtime) -> str:
     """``result.diverged``, or nothing if the last evaluation is not far worse than that of the untrained model.
 
     The loss of the first step is that of one batch: where few rows have most of the loss, it may be small by chance.
@@ -36,6 +36,6 @@ def confirmed(result: Result, config: Mapping[str, Any], data: Data, task: Task,
     return result.diverged if first is None or last > FAR_WORSE * first else ""
 
 
-def _loss(metrics: Mapping[str, float], task: Task) -> float | None:
+def _loss(metrics: Mapping[str, float], task: Objective) -> float | None:
     """The loss of an evaluation, or the deciding metric where that is one to make small."""
     return metrics.get("loss", None if task.maximize else metrics.get(task.monitor))

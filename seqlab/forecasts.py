@@ -19,13 +19,13 @@ from seqlab.data.roles import names_of
 from seqlab.engine.runtime import Runtime
 from seqlab.models import AnyModel
 from seqlab.tasks.forecasting import Forecasting
+from seqlab.tasks.forecasting.figures import CONTEXT as CONTEXT
+from seqlab.tasks.forecasting.figures import intervals as intervals
 from seqlab.types import InputError, Units
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-CONTEXT = 3
-"""A picture shows so many horizons of the past before a forecast, or one look-back if that is shorter."""
 FURTHEST = 1000
 """A forecast goes at most so many horizons beyond the data."""
 
@@ -143,19 +143,6 @@ class Outcome:
             for k, label in enumerate(self.labels)
         ]
         return forecast_figure(panels[:6])
-
-
-def intervals(
-    levels: Sequence[float], quantiles: np.ndarray | None, shares: Sequence[float] = (0.5, 0.9)
-) -> dict[float, tuple[np.ndarray, np.ndarray]]:
-    """Of quantiles ``(H, Q)`` the lower and upper ends ``(H,)`` of the intervals that enclose ``shares``."""
-    found = {}
-    for share in shares if quantiles is not None else ():
-        assert quantiles is not None
-        ends = [np.flatnonzero(np.isclose(levels, 0.5 + side * share / 2, atol=1e-6)) for side in (-1, 1)]
-        if all(len(end) for end in ends):
-            found[share] = (quantiles[:, ends[0][0]], quantiles[:, ends[1][0]])
-    return found
 
 
 def wall(zone: Zone | None, times: np.ndarray) -> np.ndarray:

@@ -34,6 +34,7 @@ class Dataset(Protocol):
         gives: the values that ``spec.task`` may have.
         name: of the source.
         digest: equal for equal data.
+        known_baselines: scores that follow from how the data were made; empty where none are known.
         pipeline: from texts to ids and back, fitted on the training part; None where there are no texts.
     """
 
@@ -42,6 +43,7 @@ class Dataset(Protocol):
     name: str
     digest: str
     pipeline: Any
+    known_baselines: Mapping[str, float]
 
     @property
     def spec(self) -> DataSpec:
@@ -72,4 +74,117 @@ class Dataset(Protocol):
 
     def difference(self, saved: Mapping[str, Any]) -> str:
         """How the data of a checkpoint differs from this, as the rest of a sentence; empty where it does not."""
+        ...
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """What simple methods reach on the same part of the same data.
+
+    Attributes:
+        scores: of each method, the metric that it is compared by.
+        details: what figures need besides; the question knows.
+    """
+
+    scores: Mapping[str, float]
+    details: Any = None
+
+
+@dataclass(frozen=True)
+class BaselineContext:
+    """What baselines may need besides the data.
+
+    Attributes:
+        objective: whose metric they are compared by.
+        cache_dir: where scores are kept.
+        options: of the form of data.
+        reread: the same data, read with another text pipeline.
+    """
+
+    objective: Any
+    cache_dir: Path
+    options: Any
+    reread: Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class View:
+    """A trained model and what it reached on one part, to be shown.
+
+    Attributes:
+        data: the dataset.
+        split: the part that was measured: ``test`` or ``val``.
+        found: what was measured: ``metrics`` and the ``meter``.
+        model: the trained model, with its best weights.
+        objective: loss and metrics.
+        tracker: takes figures, tables and texts.
+        baselines: of the same part.
+        step: how many steps the model has trained.
+        name: of the model.
+    """
+
+    data: Any
+    split: str
+    found: Any
+    model: Any
+    objective: Any
+    tracker: Any
+    baselines: Baselines
+    step: int
+    name: str
+
+
+class Task(Protocol):
+    """A question: what model answers it, what it is compared with, how its answers are shown.
+
+    An objective (loss and metrics, the class that ``task._target_`` names) says to which question it belongs by its
+    class attribute ``task``, and so does one that derives from it.
+
+    Attributes:
+        Options: a frozen dataclass of what the question needs besides the objective's arguments; its fields are keys of
+            the config's ``task``.
+        name: of the question.
+        reads: values of ``spec.task`` that it can be asked of.
+    """
+
+    Options: ClassVar[type]
+    name: ClassVar[str]
+    reads: ClassVar[tuple[str, ...]]
+
+    def __init__(self, options: Any) -> None: ...
+
+    def known(self, spec: DataSpec, final: bool) -> dict[str, Any]:
+        """Arguments of the objective that are neither options nor facts of the data; ``final``: to be measured."""
+        ...
+
+    def model(self, parts: Any, spec: DataSpec, objective: Any, tokens: Any = (), train: Any = None) -> Any:
+        """A model with new weights: embedding, encoder and head, drawn in this order.
+
+        Args:
+            parts: makes them (``models.ModelParts``).
+            spec: sizes.
+            objective: loss and metrics, without the data.
+            tokens: names of the ids, for pre-trained vectors.
+            train: the training part, where a model counts or fits something at once; None for a model that is loaded.
+        """
+        ...
+
+    def check(self, data: Any, objective: Any) -> None:
+        """Refuse, or warn of, what does not suit the data that were read, before training.
+
+        Raises:
+            InputError: it cannot work.
+        """
+        ...
+
+    def baselines(self, data: Any, split: str, context: BaselineContext) -> Baselines:
+        """What simple methods reach on a part, from the same training part."""
+        ...
+
+    def show(self, view: View) -> dict[str, Any]:
+        """Draw figures and write tables; more fields for ``summary.json``."""
+        ...
+
+    def watch(self, data: Any, tracker: Any) -> Any:
+        """What is called as ``watch(model, step)`` while the model learns; None for nothing."""
         ...

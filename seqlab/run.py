@@ -32,7 +32,7 @@ from seqlab.text.pipeline import load_pipeline
 from seqlab.translations import Translated, translate
 from seqlab.trust import check as check_trust
 from seqlab.trust import offline
-from seqlab.types import InputError, Split, Task
+from seqlab.types import InputError, Objective, Split
 
 SPLITS = ("train", "val", "test")
 
@@ -82,10 +82,10 @@ class Run:
         return f"Run({str(self.path)!r}: {self.spec.task}, model={model}, data={data}, on {self.runtime.device})"
 
     @cached_property
-    def task(self) -> Task:
+    def task(self) -> Objective:
         """Loss and metrics; those of forecasts hold them against the run's own dataset."""
-        units = self.data.units if self.spec.task == "forecasting" else None  # type: ignore[union-attr]
-        return build.build_task(self.config, self.spec, self.pipeline, units, final=True)
+        units = self.data.units if self.spec.task == "forecasting" else None
+        return build.make_objective(self.config, self.spec, self.pipeline, units, final=True)
 
     @cached_property
     def data(self) -> build.Data:
@@ -178,7 +178,7 @@ class Run:
         Raises:
             InputError: the run is none.
         """
-        task = build.build_task(self.config, self.spec, self.pipeline)
+        task = build.make_objective(self.config, self.spec, self.pipeline)
         if not isinstance(task, Forecasting):
             raise InputError(
                 f"{self.path} was trained on data={self.config['data']['name']} and forecasts nothing: name the run "
@@ -246,9 +246,12 @@ class Run:
                 f"{self.path} was trained on data={self.config['data']['name']} and translates nothing: name the run "
                 "of a translation model, such as model=seq2seq data=dates trains."
             )
-        return translate(
-            self.model, self.pipeline, self.spec, texts, search or build.build_search(self.config), attention
-        )
+        return translate(self.model, self.pipeline, self.spec, texts, search or self.search, attention)
+
+    @property
+    def search(self) -> Search:
+        """How the run's own test part was translated."""
+        return build.make_task(self.config).options.search  # type: ignore[attr-defined]
 
     @property
     def attends(self) -> bool:

@@ -8,15 +8,13 @@ from typing import Any
 from seqlab.engine.evaluate import Evaluation
 from seqlab.engine.runtime import Runtime, peak_memory, versions
 from seqlab.engine.state import Result
-from seqlab.models import AnyModel
-from seqlab.tasks.translation import TranslationMeter
-from seqlab.types import Task
+from seqlab.types import Objective
 
 
 def summarized(
     config: Mapping[str, Any],
-    task: Task,
-    model: AnyModel,
+    task: Objective,
+    model: Any,
     runtime: Runtime,
     result: Result,
     split: str,
@@ -24,7 +22,7 @@ def summarized(
 ) -> dict[str, Any]:
     """What ``summary.json`` says, still without the floor. Without ``found`` there are no weights to measure."""
     metrics, seconds = ({}, 0.0) if found is None else (found.metrics, found.seconds)
-    summary = {
+    return {
         "task": config["task"]["name"],
         "data": config["data"]["name"],
         "model": config["model"]["name"],
@@ -52,6 +50,3 @@ def summarized(
         "versions": versions(),
         "seed": config["seed"],
     }
-    if found is not None and isinstance(found.meter, TranslationMeter):
-        summary["signatures"] = found.meter.scores.signatures
-    return summary

@@ -64,9 +64,9 @@ def train(config: Mapping[str, Any]) -> Result:
                 return replace(ended, run_dir=Path(config["resume"]), opens=_open)
         runtime = build.build_runtime(config, resumed)
         data = build.build_data(trust.offline(config, trusted=trusted))
-        build.check_samples(config, data)
         tokens = () if data.pipeline is None else data.pipeline.tokens
-        task = build.build_task(config, data.spec, data.pipeline, getattr(data, "units", None))
+        task = build.make_objective(config, data.spec, data.pipeline, getattr(data, "units", None))
+        build.make_task(config).check(data, task)
         build.check_memory(config, data.spec)
         model = build.build_model(config, data.spec, tokens, data.train).to(runtime.device)
         optimizer, schedule = build.build_optimizer(config, model), build.build_schedule(config)
@@ -139,7 +139,7 @@ def _fit_and_report(
     with closing(Tracker(run_dir, resume_step=step)) as tracker:
         trainer = Trainer(
             *parts,
-            runtime=runtime, tracker=tracker, progress=Progress(), watch=build.build_samples(config, data, tracker),
+            runtime=runtime, tracker=tracker, progress=Progress(), watch=build.make_task(config).watch(data, tracker),
             run_dir=run_dir, extra=build.identity(config, data, runtime),
         )  # fmt: skip
         if resumed is not None:

@@ -330,7 +330,7 @@ class Meter(Protocol):
         ...
 
 
-class Task(Protocol):
+class Objective(Protocol):
     """Loss and metrics of one kind of question; holds no parameters."""
 
     monitor: str

@@ -8,18 +8,15 @@ from typing import Literal
 import torch
 
 from seqlab import schema
-from seqlab.build.keys import DECODING, PARTS, RUNTIME, TASK_PARTS, Config, only, without
-from seqlab.build.model import check_translator
+from seqlab.build.keys import RUNTIME, Config, only, without
 from seqlab.build.plan import make_plan
+from seqlab.build.question import make_objective, make_task
 from seqlab.build.training import (
     build_optimizer,
     build_schedule,
-    build_search,
     build_settings,
-    build_task,
     check_run_dir,
 )
-from seqlab.decode import Sampling
 from seqlab.engine.runtime import check_threads, make_runtime
 from seqlab.engine.settings import Settings
 from seqlab.errors import shorten
@@ -29,12 +26,8 @@ from seqlab.models import (
     NgramReader,
     check_causal,
 )
-from seqlab.models.attention_decoder import BridgeKind
-from seqlab.models.decoders import DecoderKind
-from seqlab.models.forecaster import Channels, Normalize
-from seqlab.nn.attention import AttentionKind
-from seqlab.samples import Samples
-from seqlab.search import Search
+from seqlab.models.parts import PARTS, ModelParts
+from seqlab.protocols import Task
 from seqlab.types import DataSpec, InputError
 
 
@@ -63,22 +56,14 @@ def check_config(config: Config) -> None:
     _check_node("model", without(model, PARTS), ("input_size",))
     with torch.device("meta"):  # what the encoder itself refuses, at no cost: nothing is allocated
         encoder = schema.construct("model", without(model, PARTS), input_size=2)
+    question = make_task(config)
     if task == "language_modeling":
         check_causal(encoder)
-    if task == "forecasting":
-        schema.check("task", _decoding_options, only(config["task"], DECODING))
-        if not 0 <= config["task"]["highway"] <= data["lookback"]:
-            raise InputError(
-                f"task.highway={config['task']['highway']} must be a number of steps of the window, from 0 to "
-                f"data.lookback={data['lookback']}."
-            )
-    if task == "translation":
-        schema.check("task.decoder", _translator_options, config["task"]["decoder"])
-        schema.check("task.search", Search, config["task"]["search"])
-        build_search(config)
-        samples = config["task"]["samples"]
-        if not schema.accepts(samples, int) or samples < 0:
-            raise InputError(f"task.samples must be a number of sentences from 0 up, not {samples!r}.")
+    if task == "forecasting" and not 0 <= config["task"]["highway"] <= data["lookback"]:
+        raise InputError(
+            f"task.highway={config['task']['highway']} must be a number of steps of the window, from 0 to "
+            f"data.lookback={data['lookback']}."
+        )
     schema.check("model.embedding", Embedding, model["embedding"], ("vocab_size", "pad_id", "tokens", "default_dim"))
     schema.check("model.head", _head_options, model["head"])
     if model["head"]["tied"] and task not in ("language_modeling", "translation"):
@@ -90,17 +75,8 @@ def check_config(config: Config) -> None:
     schema.check("model", Model, only(model, ("tail", "vote")), ("embedding", "encoder", "head", "ngrams"))
     if model["ngrams"] is not None:
         schema.check("model.ngrams", NgramReader, model["ngrams"], ("num_classes",))
-    _check_node(
-        "task",
-        without(config["task"], TASK_PARTS),
-        ("num_outputs", "labels", "blank", "characters", "horizon", "units", "pad_id", "decode", "write",
-         "counts", "mean", "deviation"),
-    )  # fmt: skip
     if task == "translation":
-        check_translator(config)
-    if task == "language_modeling" and (samples := config["task"]["samples"]) is not None:
-        schema.check("task.samples", Samples, samples, ("tracker", "pipeline"))
-        Sampling(**only(samples, tuple(schema.arguments(Sampling))))
+        _dry_build(config, question)
     _check_node("optim", config["optim"], ("model",))
     _check_node("schedule", config["schedule"], ("progress",))
     # What they refuse themselves: made once, of sizes that stand in for the data's.
@@ -109,7 +85,7 @@ def check_config(config: Config) -> None:
     if isinstance(weights, Sequence) and not isinstance(weights, str) and len(weights) > 2:
         labels = tuple(str(number) for number in range(len(weights)))  # how many there are is known with the data
     counts = (1,) * len(labels)
-    build_task(config, DataSpec(task, len(labels), labels, 4, 0, 1, horizon=data.get("horizon", 0), counts=counts))
+    make_objective(config, DataSpec(task, len(labels), labels, 4, 0, 1, horizon=data.get("horizon", 0), counts=counts))
     if config["optim"]["_target_"].startswith("seqlab."):  # a person's own may look for its model's parts
         build_optimizer(config, torch.nn.Linear(1, 1))
     build_schedule(config)
@@ -118,6 +94,22 @@ def check_config(config: Config) -> None:
     schema.check("runtime", _runtime_options, config["runtime"])
     check_threads(config["runtime"].get("threads"))
     build_settings(config)
+
+
+def _dry_build(config: Config, question: Task) -> None:
+    """Put a translation model together where nothing is allocated: what it refuses, before any data.
+
+    A model of pre-trained or one-hot vectors waits for the data, which decide their width.
+
+    Raises:
+        InputError: options that are out of range, or contradict each other.
+    """
+    node = config["model"]["embedding"]
+    if node["vectors"] is not None or node["kind"] != "random":
+        return
+    spec = DataSpec("translation", 4, (), 4, pad_id=1, start_id=2, eos_id=3, shared=config["data"]["shared"])
+    with torch.device("meta"):
+        question.model(ModelParts(config), spec, None)
 
 
 def _check_node(where: str, node: Config, provided: tuple[str, ...] = ()) -> None:
@@ -130,36 +122,6 @@ def _head_options(
     pooling: str | Sequence[str] = "last", dropout: float = 0.0, variational: bool = False, tied: bool = False
 ) -> None:
     """The keys of ``model.head``, whatever the task takes of them."""
-
-
-def _decoding_options(
-    decoder: DecoderKind,
-    segment: int,
-    normalize: Normalize,
-    channels: Channels,
-    highway: int,
-    ridge: float | None,
-    vote: float,
-) -> None:
-    """``DECODING``, as a signature to check it against."""
-
-
-def _translator_options(
-    kind: Literal["recurrent", "transformer"],
-    cell: str,
-    hidden_size: int,
-    num_layers: int,
-    dropout: float,
-    variational: bool,
-    recurrent_dropout: float,
-    state_dropout: float,
-    zoneout: float,
-    attention: AttentionKind | Literal["none"],
-    num_heads: int,
-    input_feeding: bool,
-    bridge: BridgeKind,
-) -> None:
-    """The keys of ``task.decoder``, whatever its kind takes of them."""
 
 
 def _runtime_options(threads: int | None = None, tune: Literal["auto", "off"] = "auto") -> None:

@@ -16,12 +16,6 @@ RECIPE = (
 """Keys of ``data`` that recommend settings for a dataset; other groups refer to them."""
 SHARED = ("name", "tokenizer", "max_tokens", *RECIPE)
 """Keys of ``data`` that are neither the source's nor its form's."""
-PARTS = ("name", "lr", "embedding", "head", "decoder", "translator", "ngrams", "tail", "vote")
-"""Keys of ``model`` that are not the encoder's own."""
-DECODING = ("decoder", "segment", "normalize", "channels", "highway", "ridge", "vote")
-"""Keys of a forecasting ``task`` that say how an encoder becomes a forecaster."""
-TASK_PARTS = ("name", "samples", "search", *DECODING)
-"""Keys of ``task`` that are not the task's own."""
 RUNTIME = ("device", "precision")
 """Keys of ``trainer`` that say where it computes."""
 

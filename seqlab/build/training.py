@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
@@ -12,100 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.optim import Optimizer
 
 from seqlab import schema
 from seqlab.build.data import Data
-from seqlab.build.keys import (
-    RUNTIME,
-    TASK_PARTS,
-    Config,
-    without,
-)
-from seqlab.data.corpus import Corpus
-from seqlab.data.parallel import ParallelText
-from seqlab.decode import Writer
+from seqlab.build.keys import RUNTIME, Config, without
 from seqlab.engine.lock import check_free
 from seqlab.engine.runtime import Runtime, make_runtime, resolve_device, tune_allocator, tune_products
 from seqlab.engine.settings import Settings
-from seqlab.engine.tracker import Tracker
 from seqlab.errors import shorten
-from seqlab.samples import Samples, SampleTranslations
-from seqlab.search import Search, search
-from seqlab.text.pairs import PairPipeline
-from seqlab.text.pipeline import TextPipeline
-from seqlab.types import DataSpec, InputError, Task, Units
+from seqlab.types import InputError
 
 logger = logging.getLogger(__name__)
-
-
-def build_task(
-    config: Config,
-    spec: DataSpec,
-    pipeline: TextPipeline | PairPipeline | None = None,
-    units: Units | None = None,
-    *,
-    final: bool = False,
-) -> Task:
-    """Loss and metrics; those of forecasts in the data's own units are known with ``units`` alone.
-
-    With ``final``, as a finished model is measured: translations are searched for as ``task.search`` says.
-    """
-    node = without(config["task"], TASK_PARTS)
-    known = {
-        "num_outputs": spec.num_outputs,
-        "labels": spec.labels,
-        "blank": spec.blank,
-        "counts": spec.counts,
-        "mean": spec.mean,
-        "deviation": spec.deviation,
-        "horizon": spec.horizon,
-        "units": units,
-        "characters": None if pipeline is None else pipeline.characters,
-        "pad_id": spec.pad_id,
-        "decode": None if pipeline is None else pipeline.decode,
-        "write": partial(_write, spec, build_search(config, final)) if spec.task == "translation" else None,
-    }
-    taken = schema.arguments(schema.locate(node.get("_target_"), "task"))
-    return schema.construct("task", node, **{name: value for name, value in known.items() if name in taken})
-
-
-def build_search(config: Config, final: bool = True) -> Search:
-    """How a model's translations are searched for: as ``task.search`` says, or greedily."""
-    options = config["task"]["search"]
-    return Search(**options) if final else Search(**{**options, "beam": 1})
-
-
-def _write(spec: DataSpec, options: Search, model: Any, inputs: Tensor, lengths: Tensor) -> list[Sequence[int]]:
-    return [found[0].ids for found in search(model, inputs, lengths, spec, options)]
-
-
-def build_samples(config: Config, data: Data, tracker: Tracker) -> Samples | SampleTranslations | None:
-    """What writes texts into TensorBoard while a model learns; None where there is nothing to write."""
-    if isinstance(data, ParallelText):
-        sources, references = (texts[: config["task"]["samples"]] for texts in data.val.texts)
-        search = build_search(config, final=False)
-        return SampleTranslations(tracker, data.pipeline, data.spec, search, sources, references) if sources else None
-    if not isinstance(data, Corpus) or config["task"]["samples"] is None:
-        return None
-    return Samples(tracker, data.pipeline, **config["task"]["samples"])
-
-
-def check_samples(config: Config, data: Data) -> None:
-    """Refuse samples that could not be written, before the training that they would end.
-
-    Raises:
-        InputError: nothing to write, or to begin with; a seed out of range.
-    """
-    node = config["task"].get("samples")
-    if node is None or not isinstance(data, Corpus):
-        return
-    no_stream: Any = None  # what is wrong is said before the model is asked
-    try:
-        Writer(no_stream, data.pipeline, seed=node["seed"]).write(node["prompt"], node["length"])
-    except InputError as error:
-        raise InputError(f"task.samples: {error} (task.samples=null writes none.)") from error
 
 
 def build_runtime(config: Config, saved: Mapping[str, Any] | None = None) -> Runtime:

@@ -76,7 +76,12 @@ class ArrayOptions:
 
 @dataclass(frozen=True)
 class ArrayData:
-    """Three parts and what is known of them: a ``Dataset``."""
+    """Three parts and what is known of them: a ``Dataset``.
+
+    Attributes:
+        floor: what is reached without learning, in closed form, by name.
+        rate: of signals, samples a second.
+    """
 
     Options: ClassVar[type[ArrayOptions]] = ArrayOptions
     gives: ClassVar[tuple[str, ...]] = ("classification", "regression", "tagging", "detection")
@@ -89,11 +94,17 @@ class ArrayData:
     floor: dict[str, float]
     digest: str
     pipeline: None = None
+    rate: float | None = None
 
     @classmethod
     def load(cls, source: Generator, options: ArrayOptions, context: LoadContext) -> ArrayData:
         """Make all parts."""
         return load_generated(source)
+
+    @property
+    def known_baselines(self) -> Mapping[str, float]:
+        """What is reached without learning."""
+        return self.floor
 
     def part(self, split: str) -> Part:
         """``train``, ``val`` or ``test``."""
@@ -124,7 +135,9 @@ def load_generated(source: Generator) -> ArrayData:
         time.perf_counter() - started,
     )
     train, val, test = (parts[part] for part in ("train", "val", "test"))
-    return ArrayData(source.name, train, val, test, source.spec, source.floor, source.digest())
+    return ArrayData(
+        source.name, train, val, test, source.spec, source.floor, source.digest(), rate=getattr(source, "rate", None)
+    )
 
 
 class ArrayLoader:

@@ -70,6 +70,7 @@ class Corpus:
     """
 
     Options: ClassVar[type[CorpusOptions]] = CorpusOptions
+    known_baselines: ClassVar[Mapping[str, float]] = {}
     gives: ClassVar[tuple[str, ...]] = ("language_modeling",)
 
     name: str

@@ -94,6 +94,7 @@ class ForecastData:
     """
 
     Options: ClassVar[type[SeriesOptions]] = SeriesOptions
+    known_baselines: ClassVar[Mapping[str, float]] = {}
     gives: ClassVar[tuple[str, ...]] = ("forecasting",)
 
     name: str

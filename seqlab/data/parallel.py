@@ -141,6 +141,7 @@ class ParallelText:
     """
 
     Options: ClassVar[type[PairOptions]] = PairOptions
+    known_baselines: ClassVar[Mapping[str, float]] = {}
     gives: ClassVar[tuple[str, ...]] = ("translation",)
 
     name: str

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from seqlab.engine.carry import Carry
-from seqlab.types import Loader, Meter, Task
+from seqlab.types import Loader, Meter, Objective
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Evaluation:
 def evaluate(
     model: nn.Module,
     loader: Loader,
-    task: Task,
+    task: Objective,
     *,
     device: torch.device,
     autocast: AbstractContextManager[object] | None = None,

@@ -29,7 +29,7 @@ from seqlab.engine.schedule import Plateau, Schedule
 from seqlab.engine.settings import Settings
 from seqlab.engine.state import Result, State
 from seqlab.errors import shorten
-from seqlab.types import Batch, InputError, Loader, Task
+from seqlab.types import Batch, InputError, Loader, Objective
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Trainer:
     def __init__(
         self,
         model: nn.Module,
-        task: Task,
+        task: Objective,
         optimizer: Optimizer,
         schedule: Schedule,
         train: Loader,

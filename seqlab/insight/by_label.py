@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from seqlab import durable
 from seqlab.insight.classification import escape
 
 
@@ -38,3 +40,9 @@ def markdown(report: pd.DataFrame) -> str:
     for label, precision, recall, f1, support in report.itertuples(index=False):
         lines.append(f"| {escape(label)} | {precision:.3f} | {recall:.3f} | {f1:.3f} | {support:,} |")
     return "\n".join(lines)
+
+
+def write_by_label(tracker: Any, split: str, report: pd.DataFrame, step: int) -> None:
+    """Write it as ``SPLIT_by_class.csv`` and into TensorBoard's text tab."""
+    durable.write_text(tracker.run_dir / f"{split}_by_class.csv", report.to_csv(index=False))
+    tracker.text(f"{split}/by_class", markdown(report), step)

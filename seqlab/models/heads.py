@@ -94,6 +94,9 @@ class StepHead(nn.Module):
         dropout: on the encoder's outputs.
     """
 
+    stepwise = True
+    """Reads the outputs of every step."""
+
     def __init__(self, input_size: int, num_outputs: int, dropout: float = 0.0) -> None:
         super().__init__()
         check_share("dropout", dropout)

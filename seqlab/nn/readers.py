@@ -46,6 +46,9 @@ class ConcatMLP(nn.Module):
         hidden_size: units of the hidden layer.
     """
 
+    stepwise = False
+    """One output for a whole row."""
+
     def __init__(self, input_size: int, length: int = 64, hidden_size: int = 128) -> None:
         super().__init__()
         check_positive("input_size", input_size)

@@ -34,6 +34,7 @@ class SegmentRecurrent(nn.Module):
     """
 
     causal = False  # a segment is read as a whole
+    stepwise = False  # and answered by one vector
 
     __prepare_scriptable__ = no_script
 

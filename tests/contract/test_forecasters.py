@@ -171,7 +171,7 @@ def test_every_decoder_learns_by_every_loss_on_every_scale(decoder, loss):
         highway = 24 if number in (1, 2, 5) else 0
         config["task"] |= {"normalize": normalize, "channels": channels, "highway": highway}
         build.check_config(config)
-        task = build.build_task(config, data.spec)
+        task = build.make_objective(config, data.spec)
         model = build.build_model(config, data.spec)
         optimizer = torch.optim.Adam(model.parameters(), 0.01)
         before = {name: value.clone() for name, value in model.named_parameters()}

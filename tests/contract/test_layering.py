@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "nn": set(),
     "data": {"text"},
     "models": {"nn"},
-    "tasks": set(),
+    "tasks": {"nn", "models", "data", "text", "baselines", "insight", "decode", "search", "translations", "samples"},
     "baselines": set(),
     "engine": set(),
     "decode": {"text"},

@@ -134,7 +134,7 @@ def test_every_model_learns_with_all_its_weights(model):
     plainly = ["task.decoder.attention=none", "task.decoder.input_feeding=false"] if model in ONE_VECTOR else []
     config, data, network = built(f"model={model}", "task.decoder.hidden_size=8", *plainly)
     build.check_config(config)
-    task = build.build_task(config, data.spec)
+    task = build.make_objective(config, data.spec)
     batch = next(iter(build.build_loader(config, data.train, data.spec, shuffle=True).epoch(0)))
     optimizer = torch.optim.Adam(network.parameters(), 0.01)
     before = {name: value.clone() for name, value in network.named_parameters()}
@@ -177,7 +177,7 @@ def test_padding_changes_neither_loss_nor_gradients_nor_translations(options):
     opinionated(model).double()
     if "dropout" in config["model"] and config["model"]["dropout"]:
         model.eval()
-    task = build.build_task(config, data.spec)
+    task = build.make_objective(config, data.spec)
     batch = next(iter(build.build_loader(config, data.train, data.spec, shuffle=True).epoch(0)))
     assert (batch.lengths != batch.lengths.max()).any()
     found = []
@@ -204,7 +204,7 @@ def test_padding_changes_neither_loss_nor_gradients_nor_translations(options):
 def test_padding_changes_nothing_where_chance_decides_what_is_read(model):
     config, data, translator = built(f"model={model}", "task.forcing=0.5", "model.dropout=0", "model.head.dropout=0")
     opinionated(translator).double()
-    task = build.build_task(config, data.spec)
+    task = build.make_objective(config, data.spec)
     batch = next(iter(build.build_loader(config, data.train, data.spec, shuffle=True).epoch(0)))
     totals = []
     for each in (batch, padded(batch, 3, 2)):
@@ -218,7 +218,7 @@ def test_padding_changes_nothing_where_chance_decides_what_is_read(model):
 def test_the_loss_of_a_batch_is_the_sum_of_its_rows(options):
     config, data, model = built("model=seq2seq", *options)
     model.double().eval()
-    task = build.build_task(config, data.spec)
+    task = build.make_objective(config, data.spec)
     batch = next(iter(build.build_loader(config, data.train, data.spec, shuffle=True).epoch(0)))
     with torch.no_grad():
         together = task.loss(model, batch)
@@ -284,7 +284,7 @@ def test_a_run_and_the_same_killed_in_the_middle_of_an_epoch_end_with_the_same_b
         learn(tmp_path / name, *options)
     assert_same_run(tmp_path / "again", tmp_path / "whole")
     with monkeypatch.context() as patch:
-        patch.setattr("seqlab.build.build_samples", killer)
+        patch.setattr("seqlab.tasks.translation.task.TranslationTask.watch", killer)
         learn(tmp_path / "cut", *options)
     saved = checkpoint.load(tmp_path / "cut" / "last.pt")["trainer"]
     assert saved["step"] == KILLED

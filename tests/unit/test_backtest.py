@@ -96,7 +96,7 @@ def test_one_fold_is_what_the_run_was_measured_by(run):
     assert found.metrics["model"].keys() == measured.keys() - {"loss"}
     for name, value in found.metrics["model"].items():
         assert value == pytest.approx(measured[name], rel=1e-6), name
-    floors = build.told(run.config, build.floor_errors(run.config, run.data, "test"))
+    floors = build.build_baselines(run.config, run.data, "test").scores
     assert {"naive", "drift", "linear"} <= floors.keys()
     assert found.metrics.keys() == {"model", *floors}
     for name, value in floors.items():

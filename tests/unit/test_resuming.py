@@ -19,6 +19,8 @@ from seqlab.engine.lock import RunLock
 from seqlab.engine.tracker import Tracker
 from seqlab.engine.trainer import Trainer
 from seqlab.errors import DivergedError, InputError
+from seqlab.protocols import Baselines
+from seqlab.tasks.classification import figures
 from seqlab.train import train
 
 pytestmark = pytest.mark.usefixtures("no_figures")
@@ -231,9 +233,9 @@ def test_what_fails_after_the_test_leaves_the_result(words, tmp_path, monkeypatc
     def fail(*_, **__):
         raise ValueError("no font\nfor this")
 
-    monkeypatch.setattr(reports.build, "build_floor", fail)
-    monkeypatch.setattr(reports, "confusion_figure", fail)
-    monkeypatch.setattr(reports, "example_table", fail)
+    monkeypatch.setattr(reports.build, "build_baselines", fail)
+    monkeypatch.setattr(figures, "confusion_figure", fail)
+    monkeypatch.setattr(figures, "example_table", fail)
     asked = [word for word in words if word != "floor=false"]
     done = run_command("train", *asked, f"run_dir={tmp_path / 'run'}", cwd=tmp_path)
     assert done.returncode == 0
@@ -252,7 +254,9 @@ def test_the_summary_is_there_before_anything_else_of_the_report(words, tmp_path
     seen = []
     asked = [word for word in words if word != "floor=false"]
     monkeypatch.setattr(
-        reports.build, "build_floor", lambda *_: seen.append(summary(tmp_path / "run")) or {"majority": 0.5}
+        reports.build,
+        "build_baselines",
+        lambda *_: seen.append(summary(tmp_path / "run")) or Baselines({"majority": 0.5}),
     )
     train(composed(*asked, f"run_dir={tmp_path / 'run'}"))
     assert seen[0]["test"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seqlab.build import build_data, build_floor, check_config
+from seqlab.build import build_baselines, build_data, check_config, make_objective, make_task
 from seqlab.compose import composed
 from seqlab.data.cut import cut_texts
 from seqlab.data.labelled import TextOptions
@@ -118,7 +118,7 @@ def test_the_floor_is_of_the_part_that_is_asked_for(config, tmp_path):
     made["data"]["test_path"] = "b.csv"
     data = build_data(made)
     for split, expected in (("val", 1.0), ("test", 0.0), ("val", 1.0)):
-        floor = build_floor(made, data, split)
+        floor = build_baselines(made, data, split).scores
         assert (floor["naive_bayes"], floor["nb_svm"]) == (expected, expected), split
 
 
@@ -131,7 +131,7 @@ def test_the_floor_reads_characters_where_the_model_does(config):
     floors = {}
     for words in ((), ("data/tokenizer=char",)):
         made = config(rows, *words)
-        floors[words] = build_floor(made, build_data(made), "val")["nb_svm"]
+        floors[words] = build_baselines(made, build_data(made), "val").scores["nb_svm"]
     assert floors[()] < 0.8
     assert floors["data/tokenizer=char",] == 1.0
 
@@ -144,7 +144,9 @@ def test_targets_without_spaces_are_said_where_bleu_reads_words(tmp_path, monkey
     def said(*words):
         caplog.clear()
         names = ["data=pairs", "model=seq2seq", f"data.path={tmp_path}/a.tsv", "data/tokenizer=char"]
-        build_data(composed(*names, "data.shared=false", *words))
+        config = composed(*names, "data.shared=false", *words)
+        data = build_data(config)
+        make_task(config).check(data, make_objective(config, data.spec, data.pipeline))
         return "the targets hold no spaces" in caplog.text
 
     assert said()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqlab.tasks.regression.task import RegressionTask
 from seqlab.types import Batch, InputError, Loss
 
 
@@ -21,6 +22,8 @@ class Regression:
         mean: targets are less this, and divided by ``deviation``; metrics are in the units before.
         deviation: see ``mean``.
     """
+
+    task = RegressionTask
 
     monitor = "mse"
     maximize = False

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqlab.tasks.detection.task import DetectionTask
 from seqlab.tasks.peaks import Matched, local_maxima, match, scores
 from seqlab.types import Batch, InputError, Loss, mask
 
@@ -39,6 +40,8 @@ class Detection:
     Raises:
         InputError: more than one kind, or an option out of range.
     """
+
+    task = DetectionTask
 
     monitor = "f1"
     maximize = True

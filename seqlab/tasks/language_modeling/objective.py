@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqlab.tasks.language_modeling.task import LanguageModelingTask
 from seqlab.types import Batch, InputError, Loss, mask
 
 
@@ -32,6 +33,8 @@ class LanguageModeling:
         temporal_activation: weight of the mean square of how much the encoder's outputs change from step to step, in
             training only (TAR, as there).
     """
+
+    task = LanguageModelingTask
 
     maximize = False
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqlab.tasks.translation.task import TranslationTask
 from seqlab.tasks.translation_scores import Tokenize, TranslationScores, check_tokenize
 from seqlab.types import Batch, InputError, Loss, mask
 
@@ -44,6 +45,8 @@ class Translation:
     Raises:
         InputError: an option out of range; MeCab is not installed.
     """
+
+    task = TranslationTask
 
     def __init__(
         self,

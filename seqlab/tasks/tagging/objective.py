@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqlab.tasks.tagging.task import TaggingTask
 from seqlab.types import Batch, InputError, Loss, mask
 
 
@@ -22,6 +23,8 @@ class Tagging:
             any other, but ``accuracy`` is that of the other steps; None where every label counts.
         label_smoothing: in training only, see ``Classification``.
     """
+
+    task = TaggingTask
 
     monitor = "accuracy"
     maximize = True

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqlab.tasks.forecast_errors import ForecastErrors, blocks, check_levels, interval
+from seqlab.tasks.forecasting.task import ForecastingTask
 from seqlab.types import Batch, InputError, Loss, Role, Units
 
 LossName = Literal["mse", "mae", "huber", "quantile", "gaussian", "student_t"]
@@ -51,6 +52,8 @@ class Forecasting:
         decides: the metric that does.
     """
 
+    task = ForecastingTask
+
     maximize = False
 
     def __init__(
@@ -75,6 +78,7 @@ class Forecasting:
         self.num_outputs, self.labels, self.horizon, self.units = num_outputs, tuple(labels), horizon, units
         self.loss_name, self.delta, self.nominal = loss, float(delta), nominal
         self.levels: tuple[float, ...] = ()
+        self.given_levels = tuple(levels)
         if loss in ("quantile", "gaussian", "student_t"):
             self.levels = check_levels(levels)
             if nominal is not None:
@@ -89,6 +93,10 @@ class Forecasting:
         self.roles: tuple[Role, ...] = _roles(loss, len(self.levels))
         self.monitor = self._decides(decides)
         self.headline = self._headline(decides)
+
+    def errors(self, units: Units) -> ForecastErrors:
+        """What adds up the errors of any forecasts of these targets, points among them."""
+        return ForecastErrors(units, self.given_levels, self.nominal, self.labels)
 
     def _decides(self, name: str) -> str:
         if name in _PROBABILISTIC and not self.levels:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqlab.tasks.multilabel.task import MultilabelTask
 from seqlab.types import Batch, InputError, Loss
 
 Decides = Literal["loss", "micro_f1", "macro_f1", "subset_accuracy"]
@@ -23,6 +24,8 @@ class Multilabel:
         labels: their names.
         decides: which metric is monitored.
     """
+
+    task = MultilabelTask
 
     def __init__(self, num_outputs: int, labels: Sequence[str], decides: Decides = "micro_f1") -> None:
         if num_outputs < 2:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqlab.errors import shorten
+from seqlab.tasks.classification.task import ClassificationTask
 from seqlab.types import Batch, InputError, Loss
 
 Decides = Literal["loss", "accuracy", "macro_f1", "auc"]
@@ -33,6 +34,8 @@ class Classification:
     Raises:
         InputError: fewer than two classes, or an option out of range.
     """
+
+    task = ClassificationTask
 
     def __init__(
         self,

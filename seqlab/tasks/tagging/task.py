@@ -1,0 +1,54 @@
+"""Tagging as a question: its model, its baselines, its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from seqlab.errors import warned
+from seqlab.insight.answers import position_figure
+from seqlab.models import Model, StepHead
+from seqlab.models.parts import ModelParts
+from seqlab.protocols import BaselineContext, Baselines, View
+from seqlab.tasks.none import NoOptions
+from seqlab.types import DataSpec
+
+
+class TaggingTask:
+    """Which label has every step? A ``Task``."""
+
+    Options: ClassVar[type] = NoOptions
+    name: ClassVar[str] = "tagging"
+    reads: ClassVar[tuple[str, ...]] = ("tagging",)
+
+    def __init__(self, options: NoOptions) -> None:
+        self.options = options
+
+    def known(self, spec: DataSpec, final: bool) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def model(
+        self, parts: ModelParts, spec: DataSpec, objective: Any, tokens: Sequence[str] = (), train: Any = None
+    ) -> Model:
+        """Embedding, encoder and a ``StepHead``."""
+        parts.refuse_ngrams()
+        return parts.labelling(StepHead, spec, tokens)
+
+    def check(self, data: Any, objective: Any) -> None:
+        """Nothing to refuse."""
+
+    def baselines(self, data: Any, split: str, context: BaselineContext) -> Baselines:
+        """What is known of the data."""
+        return Baselines(data.known_baselines)
+
+    def show(self, view: View) -> dict[str, Any]:
+        """Accuracy by position."""
+        with warned(f"figure {view.split}/by_position"):
+            figure = position_figure(*view.found.meter.by_position)
+            view.tracker.figure(f"{view.split}/by_position", figure, view.step)
+        return {}
+
+    def watch(self, data: Any, tracker: Any) -> None:
+        """Nothing."""
+        return None
