@@ -51,6 +51,11 @@ class Dataset(Protocol):
         ...
 
     @classmethod
+    def placeholder(cls, options: Any, task: str, make_source: Callable[[], Any]) -> DataSpec:
+        """Sizes that stand in for the data's before any are read, to try a model on."""
+        ...
+
+    @classmethod
     def load(cls, source: Any, options: Any, context: LoadContext) -> Any:
         """Read a source, hold a validation part out, encode or scale.
 
@@ -132,6 +137,18 @@ class View:
     baselines: Baselines
     step: int
     name: str
+
+
+class Model(Protocol):
+    """What answers a question; an ``nn.Module``."""
+
+    def example_inputs(self) -> tuple[Any, ...]:
+        """Two rows of zeros, as ``forward`` takes them: for summaries, dry builds and export."""
+        ...
+
+    def layers(self) -> dict[str, Any]:
+        """Its layers by name, in order; together they hold every parameter."""
+        ...
 
 
 class Task(Protocol):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import torch
 
 from seqlab import schema
 from seqlab.build.keys import RUNTIME, Config, only, without
-from seqlab.build.plan import make_plan
+from seqlab.build.plan import make_plan, make_source
 from seqlab.build.question import make_objective, make_task
 from seqlab.build.training import (
     build_optimizer,
@@ -24,7 +25,6 @@ from seqlab.models import (
     Embedding,
     Model,
     NgramReader,
-    check_causal,
 )
 from seqlab.models.parts import PARTS, ModelParts
 from seqlab.protocols import Task
@@ -47,45 +47,27 @@ def check_config(config: Config) -> None:
     for key in ("test", "floor", "overwrite"):
         if not schema.accepts(value := config.get(key, False), bool):  # older configs have no overwrite
             raise InputError(f"{key} must be true or false, not {value!r}.")
-    task = config["task"]["name"]
     if config["resume"] is None:
         check_run_dir(config)
-    make_plan(config)
+    plan = make_plan(config)
     if "tokenizer" in data:
         _check_node("data.tokenizer", data["tokenizer"])
-    _check_node("model", without(model, PARTS), ("input_size",))
-    with torch.device("meta"):  # what the encoder itself refuses, at no cost: nothing is allocated
-        encoder = schema.construct("model", without(model, PARTS), input_size=2)
     question = make_task(config)
-    if task == "language_modeling":
-        check_causal(encoder)
-    if task == "forecasting" and not 0 <= config["task"]["highway"] <= data["lookback"]:
-        raise InputError(
-            f"task.highway={config['task']['highway']} must be a number of steps of the window, from 0 to "
-            f"data.lookback={data['lookback']}."
-        )
+    _check_node("model", without(model, PARTS), ("input_size",))
     schema.check("model.embedding", Embedding, model["embedding"], ("vocab_size", "pad_id", "tokens", "default_dim"))
     schema.check("model.head", _head_options, model["head"])
-    if model["head"]["tied"] and task not in ("language_modeling", "translation"):
-        which = "is an encoder-decoder" if model["name"] == "seq2seq" else "has model.head.tied=true"
-        raise InputError(
-            f"model={model['name']} {which}, for data whose answer is text (data=pairs, data=dates), and "
-            f"data={data['name']} is {task}: choose another model, such as model=bigru."
-        )
     schema.check("model", Model, only(model, ("tail", "vote")), ("embedding", "encoder", "head", "ngrams"))
     if model["ngrams"] is not None:
         schema.check("model.ngrams", NgramReader, model["ngrams"], ("num_classes",))
-    if task == "translation":
-        _dry_build(config, question)
-    _check_node("optim", config["optim"], ("model",))
-    _check_node("schedule", config["schedule"], ("progress",))
-    # What they refuse themselves: made once, of sizes that stand in for the data's.
-    labels: tuple[str, ...] = ("a",) if task == "detection" else ("a", "b")
+    spec = plan.form.placeholder(plan.options, config["task"]["name"], lambda: make_source(config, plan))
     weights = config["task"].get("class_weights")
     if isinstance(weights, Sequence) and not isinstance(weights, str) and len(weights) > 2:
         labels = tuple(str(number) for number in range(len(weights)))  # how many there are is known with the data
-    counts = (1,) * len(labels)
-    make_objective(config, DataSpec(task, len(labels), labels, 4, 0, 1, horizon=data.get("horizon", 0), counts=counts))
+        spec = replace(spec, num_outputs=len(labels), labels=labels, counts=(1,) * len(labels))
+    _dry_build(config, question, spec)
+    _check_node("optim", config["optim"], ("model",))
+    _check_node("schedule", config["schedule"], ("progress",))
+    # What they refuse themselves: made once.
     if config["optim"]["_target_"].startswith("seqlab."):  # a person's own may look for its model's parts
         build_optimizer(config, torch.nn.Linear(1, 1))
     build_schedule(config)
@@ -96,20 +78,20 @@ def check_config(config: Config) -> None:
     build_settings(config)
 
 
-def _dry_build(config: Config, question: Task) -> None:
-    """Put a translation model together where nothing is allocated: what it refuses, before any data.
+def _dry_build(config: Config, question: Task, spec: DataSpec) -> None:
+    """Make the objective, and the model where nothing is allocated: what they refuse, before any data.
 
-    A model of pre-trained or one-hot vectors waits for the data, which decide their width.
+    Pre-trained and one-hot vectors wait for the data, which decide their width.
 
     Raises:
         InputError: options that are out of range, or contradict each other.
     """
-    node = config["model"]["embedding"]
-    if node["vectors"] is not None or node["kind"] != "random":
-        return
-    spec = DataSpec("translation", 4, (), 4, pad_id=1, start_id=2, eos_id=3, shared=config["data"]["shared"])
+    objective = make_objective(config, spec)
+    embedding = config["model"]["embedding"]
+    if embedding["vectors"] is not None or embedding["kind"] != "random":
+        config = {**config, "model": {**config["model"], "embedding": {**embedding, "vectors": None, "kind": "random"}}}
     with torch.device("meta"):
-        question.model(ModelParts(config), spec, None)
+        question.model(ModelParts(config), spec, objective)
 
 
 def _check_node(where: str, node: Config, provided: tuple[str, ...] = ()) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -95,6 +95,12 @@ class ArrayData:
     digest: str
     pipeline: None = None
     rate: float | None = None
+
+    @classmethod
+    def placeholder(cls, options: ArrayOptions, task: str, make_source: Callable[[], Any]) -> DataSpec:
+        """What the source says: it is made of its options alone."""
+        spec: DataSpec = make_source().spec
+        return spec
 
     @classmethod
     def load(cls, source: Generator, options: ArrayOptions, context: LoadContext) -> ArrayData:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
 
@@ -109,6 +109,11 @@ class ForecastData:
     season: int
     parts: dict[PartName, Slice]
     pipeline: None = None
+
+    @classmethod
+    def placeholder(cls, options: SeriesOptions, task: str, make_source: Callable[[], Any]) -> DataSpec:
+        """Two targets."""
+        return DataSpec(task, 2, ("a", "b"), num_features=2, horizon=options.horizon)
 
     @classmethod
     def load(cls, source: Source, options: SeriesOptions, context: LoadContext) -> ForecastData:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
@@ -122,6 +122,11 @@ class LabelledText:
             mean=self.scale[0],
             deviation=self.scale[1],
         )
+
+    @classmethod
+    def placeholder(cls, options: TextOptions, task: str, make_source: Callable[[], Any]) -> DataSpec:
+        """Two labels."""
+        return DataSpec(task, 2, ("a", "b"), vocab_size=4, pad_id=1, counts=(1, 1))
 
     @classmethod
     def load(cls, source: Source, options: TextOptions, context: LoadContext) -> LabelledText:

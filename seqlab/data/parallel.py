@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, overload
@@ -165,6 +165,11 @@ class ParallelText:
             eos_id=self.pipeline.eos_id,
             shared=self.pipeline.shared,
         )
+
+    @classmethod
+    def placeholder(cls, options: PairOptions, task: str, make_source: Callable[[], Any]) -> DataSpec:
+        """Four tokens on each side."""
+        return DataSpec(task, 4, (), 4, pad_id=1, start_id=2, eos_id=3, shared=options.shared)
 
     @classmethod
     def load(cls, source: Source, options: PairOptions, context: LoadContext) -> ParallelText:

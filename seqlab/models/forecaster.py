@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqlab.models.decoders import DecoderKind, DirectDecoder, RecurrentDecoder, SegmentDecoder
+from seqlab.models.layers import STEPS, device_of, encoder_layers
 from seqlab.nn.options import check_choice, check_share
 from seqlab.nn.plain import no_script
 from seqlab.nn.pooling import PoolKind
@@ -122,6 +123,19 @@ class Forecaster(nn.Module):
     def reads(targets: int, features: int, channels: Channels) -> int:
         """``E``, the width that the encoder of a forecaster reads."""
         return features - targets + 1 if channels == "separate" else features
+
+    def example_inputs(self) -> tuple[Tensor, ...]:
+        """Two windows of zeros and their lengths; with the known future where there is one."""
+        G = self.num_future
+        T = STEPS if self.highway is None else max(STEPS, self.highway.in_features)
+        like = torch.zeros((), device=device_of(self))
+        inputs, lengths = like.new_zeros(2, T, self.values + G), torch.full((2,), T)
+        return (inputs, lengths, like.new_zeros(2, self.horizon, G)) if G else (inputs, lengths)
+
+    def layers(self) -> dict[str, nn.Module]:
+        """By name, in order."""
+        found = {**encoder_layers(self.encoder), "decoder": self.decoder}
+        return found if self.highway is None else {**found, "highway": self.highway}
 
     def forward(
         self, inputs: Tensor, lengths: Tensor, future: Tensor | None = None, targets: Tensor | None = None

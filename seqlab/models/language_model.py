@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlab.models.heads import TokenHead
+from seqlab.models.layers import encoder_layers, example_ids
 from seqlab.nn.plain import no_script
 from seqlab.types import Encoded, InputError, States
 
@@ -60,6 +61,14 @@ class LanguageModel(nn.Module):
         super().__init__()
         check_causal(encoder)
         self.embedding, self.encoder, self.head = embedding, encoder, head
+
+    def example_inputs(self) -> tuple[Tensor, ...]:
+        """Two rows of ids and their lengths."""
+        return example_ids(self)
+
+    def layers(self) -> dict[str, nn.Module]:
+        """By name, in order."""
+        return {"embedding": self.embedding, **encoder_layers(self.encoder), "head": self.head}
 
     def forward(self, inputs: Tensor, lengths: Tensor, state: States | None = None) -> Prediction:
         """Read ``inputs`` ``(B, T)`` int64 up to ``lengths`` ``(B,)``, from ``state`` on (None: zeros)."""

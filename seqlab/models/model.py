@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from seqlab.models.layers import encoder_layers, example_embedded
 from seqlab.nn.options import check_positive
 from seqlab.nn.plain import no_script
 from seqlab.types import InputError
@@ -47,6 +48,16 @@ class Model(nn.Module):
         self.encoder = encoder
         self.head = head
         self.ngrams = ngrams
+
+    def example_inputs(self) -> tuple[Tensor, ...]:
+        """Two rows of zeros and their lengths."""
+        return example_embedded(self, self.embedding)
+
+    def layers(self) -> dict[str, nn.Module]:
+        """By name, in order."""
+        found = {"embedding": self.embedding, **encoder_layers(self.encoder)}
+        found |= {f"head.{name}": part for name, part in self.head.named_children()}
+        return found if self.ngrams is None else {**found, "ngrams": self.ngrams}
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         """``inputs`` ``(B, T)`` int64 and ``lengths`` ``(B,)`` int64 on the CPU to logits ``(B, V)``.

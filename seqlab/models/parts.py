@@ -28,6 +28,7 @@ class ModelParts:
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.node: Mapping[str, Any] = config["model"]
         self.name: str = self.node["name"]
+        self._data: str = config["data"]["name"]
         self._width = config["data"].get("embedding_dim")
 
     def embedding(self, spec: DataSpec, tokens: Sequence[str] = ()) -> Embedding | Features:
@@ -49,6 +50,7 @@ class ModelParts:
         self, head: type[nn.Module], spec: DataSpec, tokens: Sequence[str], ngrams: NgramReader | None = None
     ) -> Model:
         """Embedding, encoder and a head that answers ``spec.num_outputs`` numbers."""
+        self.refuse_tied(spec)
         embedding = self.embedding(spec, tokens)
         encoder = self.encoder(embedding.output_size)
         if getattr(head, "stepwise", False) and not getattr(encoder, "stepwise", True):
@@ -69,6 +71,19 @@ class ModelParts:
             raise InputError("model.head.tied=true shares the embedding's weights, and one-hot vectors have none.")
         tied = embedding.weight if head["tied"] else None
         return TokenHead(width, vocab_size, head["dropout"], head["variational"], tied)
+
+    def refuse_tied(self, spec: DataSpec) -> None:
+        """Refuse models that write text, where the answer is none.
+
+        Raises:
+            InputError: ``model.head.tied`` is true.
+        """
+        if self.node["head"]["tied"]:
+            which = "is an encoder-decoder" if self.name == "seq2seq" else "has model.head.tied=true"
+            raise InputError(
+                f"model={self.name} {which}, for data whose answer is text (data=pairs, data=dates), and "
+                f"data={self._data} is {spec.task}: choose another model, such as model=bigru."
+            )
 
     def refuse_ngrams(self) -> None:
         """Refuse a reader of n-grams.

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from seqlab.models.attention_decoder import AttentionDecoder, Bridge
 from seqlab.models.embedding import Embedding
 from seqlab.models.heads import TokenHead
+from seqlab.models.layers import encoder_layers, example_ids
 from seqlab.models.translator import Memory, Spoken, own_words
 from seqlab.nn.plain import no_script
 from seqlab.types import Encoded, States
@@ -44,6 +45,16 @@ class Seq2Seq(nn.Module):
     def device(self) -> torch.device:
         """Where the weights lie."""
         return self.head.output.weight.device
+
+    def example_inputs(self) -> tuple[Tensor, ...]:
+        """Sources and targets, each with their lengths."""
+        return (*example_ids(self), *example_ids(self))
+
+    def layers(self) -> dict[str, nn.Module]:
+        """By name, in order."""
+        names = ("bridge", "target_embedding", "decoder", "head")
+        parts = {name: getattr(self, name) for name in names}
+        return {"embedding": self.embedding, **encoder_layers(self.encoder), **parts}
 
     def forward(
         self, inputs: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor, forcing: float = 1.0

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from seqlab.models.embedding import Embedding
 from seqlab.models.heads import TokenHead
+from seqlab.models.layers import encoder_layers, example_ids
 from seqlab.models.translator import Memory, Spoken, own_words
 from seqlab.nn.plain import no_script
 from seqlab.nn.transformer import Entrance, TransformerDecoder
@@ -54,6 +55,16 @@ class TransformerTranslator(nn.Module):
         self.entrance = Entrance(target_embedding.output_size, width, dropout)
         self.decoder = TransformerDecoder(width, num_layers, num_heads, feedforward, dropout, norm_first)
         self.head = head
+
+    def example_inputs(self) -> tuple[Tensor, ...]:
+        """Sources and targets, each with their lengths."""
+        return (*example_ids(self), *example_ids(self))
+
+    def layers(self) -> dict[str, nn.Module]:
+        """By name, in order."""
+        names = ("target_embedding", "entrance", "decoder", "head")
+        parts = {name: getattr(self, name) for name in names}
+        return {"embedding": self.embedding, **encoder_layers(self.encoder), **parts}
 
     def forward(
         self, inputs: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor, forcing: float = 1.0

@@ -38,7 +38,7 @@ def _small_world(monkeypatch, no_figures) -> Iterator[None]:
 
     Series leave nothing in the user's cache; compiled cells lie there, as in the tests of backends.
     """
-    monkeypatch.setattr("seqlab.report._draw_forecasts", lambda *_: None)
+    monkeypatch.setattr("seqlab.tasks.forecasting.task.draw", lambda *_: None)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

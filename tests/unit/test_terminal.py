@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from seqlab.cli import app
 from seqlab.compose import composed
-from seqlab.data import corpus, fetch
+from seqlab.data import corpus_reading, fetch
 from seqlab.report import show
 from seqlab.terminal import PlainTable, json_text
 from seqlab.train import train
@@ -58,7 +58,9 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize("progress", [corpus._progress, lambda name: fetch._progress(name, 10)], ids=["read", "fetch"])
+@pytest.mark.parametrize(
+    "progress", [corpus_reading._progress, lambda name: fetch._progress(name, 10)], ids=["read", "fetch"]
+)
 def test_a_bar_names_a_file_as_it_is(progress, monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal())
     monkeypatch.setenv("COLUMNS", "200")

@@ -15,7 +15,7 @@ from seqlab.models.parts import ModelParts
 from seqlab.protocols import BaselineContext, Baselines, View
 from seqlab.tasks.forecasting.baselines import measured
 from seqlab.tasks.forecasting.figures import draw
-from seqlab.types import DataSpec
+from seqlab.types import DataSpec, InputError
 
 MOST_ROWS = 50_000
 """Training windows times targets that a highway is fitted to, evenly thinned beyond: more move nothing."""
@@ -52,6 +52,7 @@ class ForecastingTask:
         self, parts: ModelParts, spec: DataSpec, objective: Any, tokens: Sequence[str] = (), train: Any = None
     ) -> Forecaster:
         """An encoder of windows and a decoder of the horizon; a highway is fitted to ``train`` if it has a ridge."""
+        parts.refuse_tied(spec)
         parts.refuse_readers_of_texts()
         encoder = parts.encoder(Forecaster.reads(spec.num_outputs, spec.num_features, self.options.channels))
         head = {name: parts.node["head"][name] for name in ("pooling", "dropout") if name in parts.node["head"]}
@@ -65,7 +66,16 @@ class ForecastingTask:
         return forecaster
 
     def check(self, data: Any, objective: Any) -> None:
-        """Nothing to refuse."""
+        """Refuse a highway that is longer than a window.
+
+        Raises:
+            InputError: it is.
+        """
+        if not 0 <= self.options.highway <= data.train.lookback:
+            raise InputError(
+                f"task.highway={self.options.highway} must be a number of steps of the window, from 0 to "
+                f"data.lookback={data.train.lookback}."
+            )
 
     def baselines(self, data: Any, split: str, context: BaselineContext) -> Baselines:
         """Naive, seasonal, drift, linear and statistical forecasts."""
