@@ -40,7 +40,7 @@ def _small_world(monkeypatch, tmp_path, no_figures) -> Iterator[None]:
 
     Pairs leave nothing in the user's cache; compiled cells lie there, as in the tests of backends.
     """
-    monkeypatch.setattr("seqlab.report._draw_translations", lambda *_: None)
+    monkeypatch.setattr("seqlab.tasks.translation.task.draw", lambda *_: None)
     monkeypatch.setattr("seqlab.build.data.cache_dir", lambda: tmp_path / "cache")
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -34,7 +34,7 @@ def _small_world() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("seqlab.report._draw_forecasts", lambda *_: None)
+        patch.setattr("seqlab.tasks.forecasting.task.draw", lambda *_: None)
         patch.setattr("seqlab.baselines.statistical.forecasters", lambda *_: {})
         yield
     torch.set_num_threads(before)

@@ -41,7 +41,7 @@ def learn(folder: Path, *overrides: str, figures: bool = False) -> Path:
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         if not figures:
-            patch.setattr("seqlab.report._draw_forecasts", lambda *_: None)
+            patch.setattr("seqlab.tasks.forecasting.task.draw", lambda *_: None)
         train(config)
     return folder
 
