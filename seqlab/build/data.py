@@ -11,7 +11,7 @@ from typing import Any
 from seqlab import schema
 from seqlab.build.keys import Config, without
 from seqlab.build.plan import make_plan, make_source
-from seqlab.build.question import make_objective, make_task
+from seqlab.build.question import make_objective, make_task, question_of
 from seqlab.data.forecast import ForecastData, unparted
 from seqlab.data.scaling import Scaling
 from seqlab.paths import cache_dir
@@ -34,7 +34,7 @@ def build_data(config: Config) -> Data:
     """Read the dataset (or its cache) with its validation part and vocabulary, or generate it."""
     plan = make_plan(config)
     data: Data = plan.form.load(make_source(config, plan), plan.options, _context(config))
-    if data.spec.task != config["task"]["name"]:
+    if data.spec.task not in question_of(config).reads:
         raise InputError(
             f"data={data.name} is a {data.spec.task} dataset and task={config['task']['name']} does not fit it: "
             "remove task=, the dataset brings its own."

@@ -27,8 +27,11 @@ def build_model(config: Config, spec: DataSpec, tokens: Sequence[str] = (), trai
         train: the part that a model counts or fits something of; None where a checkpoint brings it.
     """
     seed_everything(config["seed"])
+    task = make_task(config)
+    if spec.task not in task.reads:
+        raise InputError(f"The model answers task={task.name}, and its data is of task={spec.task}: they do not fit.")
     objective = make_objective(config, spec)
-    return make_task(config).model(ModelParts(config), spec, objective, tokens, train)
+    return task.model(ModelParts(config), spec, objective, tokens, train)
 
 
 def stored_spec(saved: Mapping[str, Any]) -> DataSpec:

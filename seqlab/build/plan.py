@@ -7,6 +7,7 @@ from typing import Any
 
 from seqlab import schema
 from seqlab.build.keys import SHARED, Config
+from seqlab.build.question import question_of
 from seqlab.data.forms import form_of
 from seqlab.paths import cache_dir
 from seqlab.protocols import Dataset
@@ -34,15 +35,17 @@ def make_plan(config: Config) -> Plan:
     Raises:
         InputError: a key that nobody has, or a value of the wrong type or out of range.
     """
-    node, task = config["data"], config["task"]["name"]
+    node, task = config["data"], question_of(config)
     function = schema.locate(node.get("_target_"), "data")
     form = form_of(function, node)
     own, options = schema.partition("data", node, function, form.Options, SHARED)
-    schema.check("data", function, own, tuple(name for name in _provided(config) if name in schema.arguments(function)))
+    provided = _provided(config, form)
+    schema.check("data", function, own, tuple(name for name in provided if name in schema.arguments(function)))
     schema.check("data", form.Options, options)
-    if task not in form.gives:
+    if not set(task.reads) & set(form.gives):
         raise InputError(
-            f"data={node['name']} and task={task} do not fit each other: remove task=, the dataset brings its own."
+            f"data={node['name']} and task={config['task']['name']} do not fit each other: remove task=, the dataset "
+            "brings its own."
         )
     return Plan(own, form, form.Options(**options))
 
@@ -55,10 +58,12 @@ def completed(config: Config) -> dict[str, Any]:
 def make_source(config: Config, plan: Plan) -> Any:
     """The source, with what the program knows and the config does not say."""
     function = schema.locate(plan.source["_target_"], "data")
-    given = {name: value for name, value in _provided(config).items() if name in schema.arguments(function)}
+    given = {name: value for name, value in _provided(config, plan.form).items() if name in schema.arguments(function)}
     return schema.construct("data", plan.source, **{key: given[key] for key in given if key not in plan.source})
 
 
-def _provided(config: Config) -> dict[str, Any]:
-    provided = {"cache_dir": cache_dir(), "kind": config["task"]["name"]}
+def _provided(config: Config, form: type[Dataset]) -> dict[str, Any]:
+    """Arguments of sources that the program gives: ``kind`` is what labels are read for."""
+    kind = next((kind for kind in question_of(config).reads if kind in form.gives), "")
+    provided = {"cache_dir": cache_dir(), "kind": kind}
     return provided if "seed" in config["data"] else {**provided, "seed": config["seed"]}

@@ -53,6 +53,11 @@ def make_objective(
     return schema.construct("task", own, **{name: value for name, value in known.items() if name in taken})
 
 
+def question_of(config: Config) -> type[Task]:
+    """The question that the config's objective belongs to, without its options."""
+    return _located(config)[1]
+
+
 def _located(config: Config) -> tuple[Any, type[Task]]:
     function = schema.locate(config["task"].get("_target_"), "task")
     task = getattr(function, "task", None)

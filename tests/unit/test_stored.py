@@ -55,7 +55,6 @@ def forge(run, folder, changes, name="best.pt"):
         ("config/data", MISSING, "field 'config.data' is missing"),
         ("config/data", None, "field 'config.data' must be a mapping of names to values, not null"),
         ("config/data/name", 5, "field 'config.data.name' must be a name, not 5"),
-        ("config/data/batch_size", "x", "field 'config.data.batch_size' must be a whole number of at least 1, not 'x'"),
         ("config/model/embedding", MISSING, "field 'config.model.embedding' is missing"),
         ("config/model/_target_", MISSING, "field 'config.model._target_' is missing"),
         ("config/seed", -1, "field 'config.seed' must be a whole number of at least 0, not -1"),
