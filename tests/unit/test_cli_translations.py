@@ -213,7 +213,7 @@ def test_what_other_commands_cannot_do_is_one_sentence(invoke, run_dir, command,
 
 @pytest.mark.parametrize(("words", "sentence"), [
     (["predict", "run", "--nbest", "0", "a"], "error: nbest=0 asks for no translation: give 1 or more."),
-    (["train", *OPTIONS, "task.search.beam=0", "run_dir=other"], "error: beam=0 keeps no hypothesis"),
+    (["train", *OPTIONS, "task.search.beam=0", "run_dir=other"], "error: task.search: beam=0 keeps no hypothesis"),
 ])  # fmt: skip
 def test_a_slip_is_one_line_and_exit_status_2(home, run_dir, words, sentence, run_command):
     done = run_command(*words, cwd=home)
