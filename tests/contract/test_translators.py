@@ -343,7 +343,7 @@ def test_forcing_matters(tmp_path):
     (["data.val_fraction=2"], "data.val_fraction must be a number between 0 and 1"),
     (["data.batch_size=many"], "data.batch_size must be"),
     (["model=transformer", "model.num_heads=3"], "num_heads=3"),
-    (["model=mlp"], "model=mlp answers one vector for a whole row, so there is nothing to attend to: set task.decoder.att"),
+    (["model=mlp"], "model=mlp answers one vector for a whole row, so there is nothing to attend to: set task."),
     (["model=seggru"], "model=seggru answers one vector"),
 ])  # fmt: skip
 def test_bad_options_are_one_sentence_before_any_data_is_read(options, says, tmp_path, monkeypatch):

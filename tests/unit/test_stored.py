@@ -59,7 +59,7 @@ def forge(run, folder, changes, name="best.pt"):
         ("config/model/_target_", MISSING, "field 'config.model._target_' is missing"),
         ("config/seed", -1, "field 'config.seed' must be a whole number of at least 0, not -1"),
         ("config/trainer/precision", 16, "field 'config.trainer.precision' must be a name, not 16"),
-        ("config/task/name", "sleeping", "field 'config.task.name' must be one of classification,"),
+        ("config/task/name", 5, "field 'config.task.name' must be the name of a task, not 5"),
         ("spec", MISSING, "field 'spec' is missing"),
         ("spec/vocab_size", "x", "field 'spec.vocab_size' must be a whole number of at least 0, not 'x'"),
         ("spec/vocab_size", -4, "field 'spec.vocab_size' must be a whole number of at least 0, not -4"),
