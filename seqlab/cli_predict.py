@@ -39,7 +39,7 @@ def predict(
         list[str] | None,
         typer.Argument(
             help="Texts to label or translate, a file of texts, or - for standard input, one text per line. "
-            "Forecasts: another data file, as with --path."
+            "Forecasts: another data file, as with --path. Arrays: a .npz file with an array inputs."
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the predictions to this file (.csv, .jsonl).")] = None,
@@ -117,6 +117,9 @@ def predict(
         check_targets(csv, plot)
         _forecast(opened.forecast(horizon, path, plans), run, csv, plot, as_json)
         return
+    if opened.pipeline is None:
+        _label(opened, _arrays(opened, texts or [], run), True, out, as_json)
+        return
     asked, from_files = gather(texts or [], opened, run, null=null, jsonl=jsonl)
     check_out(out)
     if task == "translation":
@@ -140,12 +143,19 @@ def _series_files(
     return Path(words[0]) if words else path, csv if out is None else out
 
 
-def _label(opened: Run, texts: list[str], numbered: bool, out: Path | None, as_json: bool) -> None:
+def _arrays(opened: Run, words: list[str], run: Path) -> list[Any]:
+    """The rows of a file of arrays."""
+    if len(words) != 1:
+        raise InputError(f"{run} reads arrays: give one .npz file with an array 'inputs', (N, T) or (N, T, F).")
+    return opened.rows_of(words[0])
+
+
+def _label(opened: Run, texts: list[Any], numbered: bool, out: Path | None, as_json: bool) -> None:
     """Labels or numbers of texts: as a table, as JSON lines, or in a file."""
     from seqlab.labelling import table, write
 
     found = opened.predict(texts)
-    if sentence := opened.much_unknown(texts):
+    if opened.pipeline is not None and (sentence := opened.much_unknown(texts)):
         print(f"warning: {sentence}.", file=sys.stderr)
     if numbered or out is not None:
         found = [{"row": row, **one} for row, one in enumerate(found, 1)]

@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from seqlab.durable import write_text
 from seqlab.engine.progress import readable
 from seqlab.errors import InputError, shorten
@@ -18,42 +16,32 @@ from seqlab.types import DataSpec
 
 FORMATS = (".csv", ".jsonl")
 """Files that answers are written to."""
-LIKELY = 0.5
-"""Probability above which one of several labels is given."""
-
-
-def answers(spec: DataSpec, logits: Tensor) -> list[dict[str, Any]]:
-    """For each row of logits ``(B, K)`` what it says: ``label`` and ``probabilities``, ``labels`` and
-    ``probabilities``, or ``value`` in the units of the data."""
-    if spec.task == "regression":
-        values = logits.double()[:, 0] * spec.deviation + spec.mean
-        return [{"value": value} for value in values.tolist()]
-    shares = logits.float().sigmoid() if spec.task == "multilabel" else logits.float().softmax(-1)
-    found: list[dict[str, Any]] = []
-    for row in shares.tolist():
-        probabilities = dict(zip(spec.labels, row, strict=True))
-        if spec.task == "multilabel":
-            said = [label for label, share in probabilities.items() if share > LIKELY]
-            found.append({"labels": said, "probabilities": probabilities})
-        else:
-            found.append({"label": max(probabilities, key=probabilities.__getitem__), "probabilities": probabilities})
-    return found
 
 
 def table(found: Sequence[Mapping[str, Any]], spec: DataSpec) -> PlainTable:
     """Answers for a terminal; those of a file with their row."""
-    numbered = ["row"] if found and "row" in found[0] else []
-    said = {"regression": [spec.labels[0]], "multilabel": ["labels"]}.get(spec.task, ["label", "probability"])
-    shown = PlainTable(*numbered, *said, "text")
+    first = found[0] if found else {}
+    numbered = ["row"] if "row" in first else []
+    texts = ["text"] if "text" in first or not first else []
+    kinds = [name for name in ("peaks", "labels", "values") if name in first]
+    said = [spec.labels[0]] if "value" in first else kinds
+    shown = PlainTable(*numbered, *(said or ["label", "probability"]), *texts)
     for one in found:
-        text = one["text"] if len(one["text"]) <= 100 else one["text"][:99] + "…"
-        shown.add_row(*(str(one["row"]) for _ in numbered), *_cells(one), text)
+        text = one.get("text", "")
+        text = text if len(text) <= 100 else text[:99] + "…"
+        shown.add_row(*(str(one["row"]) for _ in numbered), *_cells(one), *(text for _ in texts))
     return shown
 
 
 def _cells(one: Mapping[str, Any]) -> list[str]:
     if "value" in one:
         return [readable(one["value"])]
+    if "values" in one:
+        return [", ".join(f"{name} {readable(value)}" for name, value in one["values"].items())]
+    if "peaks" in one:
+        return [", ".join(map(str, one["peaks"])) or "none"]
+    if "labels" in one and "probabilities" not in one:
+        return [shorten(" ".join(one["labels"]), 120)]
     if "labels" in one:
         return [", ".join(f"{label} {one['probabilities'][label]:.3f}" for label in one["labels"]) or "none"]
     return [one["label"], f"{one['probabilities'][one['label']]:.3f}"]
@@ -95,7 +83,11 @@ def write(out: Path, found: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _flat(one: Mapping[str, Any]) -> dict[str, Any]:
-    row = {key: value for key, value in one.items() if key != "probabilities"}
-    if "labels" in row:
-        row["labels"] = ";".join(row["labels"])
-    return row | {f"probability of {label}": share for label, share in one.get("probabilities", {}).items()}
+    row = {key: value for key, value in one.items() if key not in ("probabilities", "values")}
+    for key in ("labels", "peaks"):
+        if key in row:
+            row[key] = ";".join(map(str, row[key]))
+    shares = one.get("probabilities", {})
+    if isinstance(shares, Mapping):  # of labels; of signals one a step, which JSON has room for
+        row |= {f"probability of {label}": share for label, share in shares.items()}
+    return row | one.get("values", {})

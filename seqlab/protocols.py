@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from seqlab.types import DataSpec, Loader
+from seqlab.types import DataSpec, InputError, Loader
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,15 @@ class Dataset(Protocol):
     @staticmethod
     def batches(part: Any, options: Any, spec: DataSpec, *, train: bool, seed: int) -> Loader:
         """Batches of a part, in an order that depends on the seed and the epoch alone; in a fixed order to measure."""
+        ...
+
+    @staticmethod
+    def encode(inputs: Sequence[Any], spec: DataSpec, pipeline: Any) -> Any:
+        """New inputs as a part without targets, to predict for.
+
+        Raises:
+            InputError: inputs of another kind.
+        """
         ...
 
     def artifacts(self) -> dict[str, Any]:
@@ -139,6 +148,58 @@ class View:
     name: str
 
 
+@dataclass(frozen=True)
+class Saved:
+    """A trained model with what it takes to use it, without its data.
+
+    Attributes:
+        model: in evaluation mode, on its device.
+        objective: loss and metrics, without the data.
+        spec: of its data.
+        pipeline: of its data.
+        runtime: device and precision.
+        form: its form of data.
+        options: of that form.
+        seed: of the run.
+        where: the run folder, for messages.
+        data: the name of its data, for messages.
+    """
+
+    model: Any
+    objective: Any
+    spec: DataSpec
+    pipeline: Any
+    runtime: Any
+    form: Any
+    options: Any
+    seed: int
+    where: str
+    data: str
+
+    def batches(self, part: Any) -> Loader:
+        """Batches of a part to predict for."""
+        return self.form.batches(part, self.options, self.spec, train=False, seed=self.seed)
+
+    def not_finite(self) -> InputError:
+        """The error to raise where the model gives NaN or infinity."""
+        return InputError(
+            f"{self.where}: the model answers with numbers that are NaN or infinite, so there is no answer: its "
+            "training diverged; train again, for example with a lower optim.lr."
+        )
+
+
+class Predictor(Protocol):
+    """What a trained model is used by: plain data in, plain data out."""
+
+    def predict(self, inputs: Sequence[Any], **options: Any) -> list[dict[str, Any]]:
+        """A record of plain data for each input.
+
+        Raises:
+            InputError: inputs or options that do not suit the run.
+        """
+        ...
+
+
 class Model(Protocol):
     """What answers a question; an ``nn.Module``."""
 
@@ -204,4 +265,12 @@ class Task(Protocol):
 
     def watch(self, data: Any, tracker: Any) -> Any:
         """What is called as ``watch(model, step)`` while the model learns; None for nothing."""
+        ...
+
+    def predictor(self, saved: Saved) -> Predictor:
+        """What answers the question for new inputs.
+
+        Raises:
+            InputError: the question has no answer for new inputs of this form.
+        """
         ...

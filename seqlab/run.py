@@ -11,19 +11,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from seqlab import build, stored
 from seqlab.data.forecast import ForecastData
-from seqlab.data.targets import KINDS
 from seqlab.data.unknown import much_unknown_texts
 from seqlab.decode import Sampling, Writer, unknown
 from seqlab.engine import checkpoint
 from seqlab.engine.evaluate import evaluate
 from seqlab.forecasts import Asked, Outcome, ahead_of, check_leak
-from seqlab.labelling import answers
 from seqlab.models import AnyTranslator, LanguageModel
+from seqlab.protocols import Predictor, Saved
 from seqlab.schema import did_you_mean
 from seqlab.search import Search
 from seqlab.tasks.forecasting import Forecasting
@@ -32,7 +28,7 @@ from seqlab.text.pipeline import load_pipeline
 from seqlab.translations import Translated, translate
 from seqlab.trust import check as check_trust
 from seqlab.trust import offline
-from seqlab.types import InputError, Objective, Split
+from seqlab.types import InputError, Objective
 
 SPLITS = ("train", "val", "test")
 
@@ -196,37 +192,48 @@ class Run:
         node = {**self.config["data"], "path": str(path)}
         return build.build_forecast({**self.config, "data": node}, self._scaling)
 
-    def predict(self, texts: str | Sequence[str]) -> list[dict[str, Any]]:
-        """For each text: ``text``, ``label`` and ``probabilities`` by label; a text's answer depends on it alone.
-
-        Args:
-            texts: several texts, or one, which gives a list of one answer.
-
-        Of several labels a text, ``labels`` are all above 0.5; of numbers there is ``value`` alone.
+    @cached_property
+    def predictor(self) -> Predictor:
+        """What answers the run's question for new inputs.
 
         Raises:
-            InputError: the run was not trained to label texts.
+            InputError: the question has no answer for rows; the message names the command that there is instead.
         """
-        if self.spec.task not in KINDS or self.pipeline is None or isinstance(self.pipeline, PairPipeline):
-            hint = ": let it write, `seqlab generate`" if self.spec.task == "language_modeling" else ""
-            raise InputError(
-                f"{self.path} was trained on data={self.config['data']['name']}, which has no texts to label{hint}."
-            )
-        texts = [texts] if isinstance(texts, str) else list(texts)
-        tokens = self.pipeline.encode(texts)
-        split = Split(tokens, np.zeros(len(tokens), dtype=np.int64))
-        found: list[dict[str, Any]] = [{} for _ in texts]
-        loader = build.build_loader(self.config, split, self.spec, shuffle=False)
-        with torch.inference_mode():
-            for batch in loader.epoch(0):
-                batch = batch.to(self.runtime.device)
-                with self.runtime.autocast():
-                    logits = self.model(batch.inputs, batch.lengths)
-                if not logits.isfinite().all():
-                    raise self._not_finite()
-                for row, answer in zip(batch.index.tolist(), answers(self.spec, logits), strict=True):
-                    found[row] = {"text": texts[row], **answer}
-        return found
+        plan, config = build.make_plan(self.config), self.config
+        objective = build.make_objective(config, self.spec, self.pipeline)
+        saved = Saved(
+            self.model, objective, self.spec, self.pipeline, self.runtime, plan.form, plan.options, config["seed"],
+            str(self.path), config["data"]["name"],
+        )  # fmt: skip
+        return build.make_task(config).predictor(saved)
+
+    def predict(self, inputs: str | Sequence[Any], **options: Any) -> list[dict[str, Any]]:
+        """A record for each input; an input's answer depends on it alone.
+
+        Texts to label give ``text``, and ``label`` and ``probabilities``, ``labels`` and ``probabilities``, or
+        ``value``; texts to translate ``source`` and ``translations``. Arrays, ``(T,)`` ids or ``(T, F)`` numbers, give
+        the same without ``text``; for each step ``labels``; of signals ``peaks`` and ``probabilities``.
+
+        Args:
+            inputs: several inputs, or one text, which gives a list of one answer.
+            options: of a translation, fields of ``Search``.
+
+        Raises:
+            InputError: the run answers no rows, or inputs of another kind.
+        """
+        return self.predictor.predict([inputs] if isinstance(inputs, str) else list(inputs), **options)
+
+    def rows_of(self, path: str | Path) -> list[Any]:
+        """The inputs of a ``.npz`` file, to predict: ``inputs`` ``(N, T[, F])``, maybe ``lengths`` ``(N,)``.
+
+        Raises:
+            InputError: the run's data are no arrays; the file is none.
+        """
+        form = build.make_plan(self.config).form
+        if not hasattr(form, "read_file"):
+            raise InputError(f"{self.path} was trained on data={self.config['data']['name']}, which are no arrays.")
+        part = form.read_file(Path(path), self.spec, targets=False)
+        return [row[:length] for row, length in zip(part.inputs, part.lengths, strict=True)]
 
     def translate(
         self, texts: Sequence[str], search: Search | None = None, attention: bool = False

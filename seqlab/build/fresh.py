@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from seqlab.build.keys import Config, only
+from seqlab.build.plan import make_plan
 from seqlab.data.asked import read_examples
 from seqlab.data.pairs import PairsFile
 from seqlab.data.targets import KINDS, learned, stored
@@ -17,15 +19,16 @@ from seqlab.text.pipeline import TextPipeline
 from seqlab.types import DataSpec, InputError, Pairs, Split, Tokens
 
 
-def read_part(
-    config: Config, spec: DataSpec, pipeline: TextPipeline | PairPipeline | None, path: Path
-) -> Split | Pairs | Tokens:
-    """A file of labelled texts, of pairs or of running text, as a part to measure a run of that data on.
+def read_part(config: Config, spec: DataSpec, pipeline: TextPipeline | PairPipeline | None, path: Path) -> Any:
+    """A file of labelled texts, of pairs, of running text or of arrays, as a part to measure a run of that data on.
 
     Raises:
         InputError: the run reads no texts; the file cannot be read, is not of that form, or holds nothing.
     """
     data = config["data"]
+    form = make_plan(config).form
+    if hasattr(form, "read_file"):
+        return form.read_file(path, spec, targets=True)
     if pipeline is None:
         advice = "use seqlab backtest, or seqlab predict --path" if spec.task == "forecasting" else "remove --data"
         raise InputError(

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
 
 from seqlab.data.options import check_counts
+from seqlab.errors import shorten
 from seqlab.protocols import LoadContext
 from seqlab.types import Batch, DataSpec, InputError, Loader
 
 log = logging.getLogger(__name__)
+
+_DIMENSIONS = {"classification": 1}  # of targets; others have two
 
 
 @dataclass(frozen=True)
@@ -121,6 +126,20 @@ class ArrayData:
         """Rows in a new order each epoch; in their own order to measure."""
         return ArrayLoader(part, batch_size=options.batch_size, seed=seed, shuffle=train)
 
+    @staticmethod
+    def encode(inputs: Sequence[Any], spec: DataSpec, pipeline: None) -> Part:
+        """Rows of token ids ``(T,)``, or of real numbers ``(T, F)``; each may have its own length.
+
+        Raises:
+            InputError: a row of another shape, without steps, with ids that are none, or with NaN or infinity.
+        """
+        return as_part(inputs, spec)
+
+    @staticmethod
+    def read_file(path: Path, spec: DataSpec, *, targets: bool) -> Part:
+        """Rows of a ``.npz`` file, see ``read_npz``."""
+        return read_npz(path, spec, targets=targets)
+
     def artifacts(self) -> dict[str, Any]:
         """Nothing."""
         return {}
@@ -188,3 +207,65 @@ class ArrayLoader:
                 torch.from_numpy(self._part.targets[index]),
                 torch.from_numpy(index),
             )
+
+
+def as_part(inputs: Sequence[Any], spec: DataSpec) -> Part:
+    """Rows padded to one array, see ``ArrayData.encode``; targets are zero."""
+    real = spec.num_features > 0
+    rows = [np.asarray(row) for row in inputs]
+    wanted = f"(T, {spec.num_features}) real numbers" if real else f"(T,) whole numbers from 0 to {spec.vocab_size - 1}"
+    for number, row in enumerate(rows):
+        fits = row.ndim == 2 and row.shape[1] == spec.num_features if real else row.ndim == 1 and row.dtype.kind in "iu"
+        if not fits or row.dtype.kind not in "iuf" or len(row) == 0:
+            raise InputError(f"Row {number} has the shape {row.shape} and type {row.dtype}: give {wanted}.")
+        if not (np.isfinite(row).all() if real else ((row >= 0) & (row < spec.vocab_size)).all()):
+            raise InputError(f"Row {number} has values that are none of {wanted}.")
+    lengths = np.array([len(row) for row in rows], dtype=np.int64)
+    T = int(lengths.max(initial=1))
+    shape = (len(rows), T, spec.num_features) if real else (len(rows), T)
+    padded = np.zeros(shape, np.float32 if real else np.int64)
+    for row, values in zip(padded, rows, strict=True):
+        row[: len(values)] = values
+    return Part(padded, lengths, np.zeros(len(rows), np.int64))
+
+
+def read_npz(path: str | Path, spec: DataSpec, *, targets: bool) -> Part:
+    """Rows of a ``.npz`` file: ``inputs`` ``(N, T)`` or ``(N, T, F)``; maybe ``lengths`` ``(N,)``; ``targets``.
+
+    Nothing is unpickled.
+
+    Raises:
+        InputError: no such file; no arrays of numbers; no ``inputs``, or arrays whose rows do not agree.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = {name: file[name] for name in ("inputs", "lengths", "targets") if name in file}
+    except FileNotFoundError as error:
+        raise InputError(f"{shorten(path)} does not exist: check the path.") from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+        raise InputError(f"{shorten(path)} is not a .npz file of plain arrays ({shorten(error)}).") from error
+    missing = [name for name in ("inputs", *["targets"] * targets) if name not in found]
+    if missing:
+        raise InputError(f"{shorten(path)} has no array '{missing[0]}': save it with numpy.savez(FILE, inputs=...).")
+    inputs = found["inputs"]
+    if inputs.ndim not in (2, 3) or len({len(each) for each in found.values()}) != 1:
+        raise InputError(f"{shorten(path)}: inputs must be (N, T) or (N, T, F), and all arrays have N rows.")
+    lengths = found.get("lengths", np.full(len(inputs), inputs.shape[1]))
+    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or ((lengths < 1) | (lengths > inputs.shape[1])).any():
+        raise InputError(f"{shorten(path)}: lengths must be whole numbers from 1 to {inputs.shape[1]}, one a row.")
+    part = as_part([row[:length] for row, length in zip(inputs, lengths, strict=True)], spec)
+    return replace(part, targets=_targets(found["targets"], spec, path)) if targets else part
+
+
+def _targets(targets: np.ndarray, spec: DataSpec, path: str | Path) -> np.ndarray:
+    """Class ids ``(N,)``, numbers ``(N, K)`` or labels ``(N, T)``, as the question asks."""
+    real = spec.task == "regression"
+    if targets.ndim != _DIMENSIONS.get(spec.task, 2) or (targets.dtype.kind not in ("fiu" if real else "iu")):
+        raise InputError(
+            f"{shorten(path)}: targets have the shape {targets.shape} and type {targets.dtype}, which do not suit "
+            f"{spec.task}."
+        )
+    most = 2 if spec.task == "detection" else spec.num_outputs
+    if not (np.isfinite(targets).all() if real else ((targets >= 0) & (targets < most)).all()):
+        raise InputError(f"{shorten(path)}: targets must be {'finite' if real else f'from 0 to {most - 1}'}.")
+    return targets.astype(np.float32 if real else np.int64)

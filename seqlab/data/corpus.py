@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -129,6 +129,11 @@ class Corpus:
         if options.sampling == "random":
             return WindowLoader(part, batch_size=size, length=length, seed=seed, pad_id=pad_id)
         return LaneLoader(part, batch_size=size, length=length, reset=options.reset, seed=seed, pad_id=pad_id)
+
+    @staticmethod
+    def encode(inputs: Sequence[Any], spec: DataSpec, pipeline: TextPipeline) -> Tokens:
+        """Refused: running text is written on, see ``Run.generate``."""
+        raise InputError("Running text has no rows to label: let the model write, with seqlab generate.")
 
     def artifacts(self) -> dict[str, Any]:
         """Nothing besides the pipeline."""

@@ -137,6 +137,11 @@ class ForecastData:
         """Windows in a new order each epoch; in their own order to measure."""
         return ForecastLoader(part, batch_size=options.batch_size, seed=seed, shuffle=train)
 
+    @staticmethod
+    def encode(inputs: Sequence[Any], spec: DataSpec, pipeline: Any) -> Windows:
+        """Refused: series are read from a file, see ``Run.forecast``."""
+        raise InputError("Series are forecast from a file: seqlab predict RUN --path FILE.")
+
     def artifacts(self) -> dict[str, Any]:
         """What the scaling has learned from the training part."""
         return {"scaling": self.scaling.state_dict()}

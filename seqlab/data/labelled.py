@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
@@ -165,6 +165,12 @@ class LabelledText:
             seed=seed,
             shuffle=train,
         )
+
+    @staticmethod
+    def encode(inputs: Sequence[str], spec: DataSpec, pipeline: TextPipeline) -> Split:
+        """Texts, by the vocabulary of training."""
+        tokens = pipeline.encode(inputs)
+        return Split(tokens, np.zeros(len(tokens), dtype=np.int64))
 
     def artifacts(self) -> dict[str, Any]:
         """Nothing besides the pipeline."""

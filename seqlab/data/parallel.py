@@ -201,6 +201,14 @@ class ParallelText:
             shuffle=train,
         )
 
+    @staticmethod
+    def encode(inputs: Sequence[str], spec: DataSpec, pipeline: PairPipeline) -> Pairs:
+        """Source sentences, each beside an empty target."""
+        texts = list(inputs)
+        return Pairs(
+            pipeline.encode_sources(texts), pipeline.encode_targets([""] * len(texts)), (texts, [""] * len(texts))
+        )
+
     def artifacts(self) -> dict[str, Any]:
         """Nothing besides the pipeline."""
         return {}

@@ -7,9 +7,12 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from seqlab.run import Run
 
 PAGE = (Path(__file__).parents[2] / "docs" / "kinds.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
@@ -51,6 +54,10 @@ def test_it_trains_evaluates_and_shows(folder, run_command):
     measured = run_command("evaluate", "run", "--trust", "--json", cwd=folder)
     assert measured.returncode == 0, measured.stderr
     assert json.loads(measured.stdout) == pytest.approx(found["test"])
+    opened = Run(folder / "run", trust=True)
+    days = opened.data.test
+    counts = [one["count"] for one in opened.predict(list(days.levels))]
+    assert np.abs(counts - days.counts).mean() == pytest.approx(found["test"]["mae"], rel=1e-4)
     refused = run_command("evaluate", "run", cwd=folder)
     assert refused.returncode == 2
     assert "--trust" in refused.stderr

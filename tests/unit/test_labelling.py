@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,12 @@ from typer.testing import CliRunner
 
 from seqlab.cli import app
 from seqlab.compose import composed
-from seqlab.labelling import answers, write
+from seqlab.labelling import write
 from seqlab.run import Run
+from seqlab.tasks.classification.task import ClassificationTask
+from seqlab.tasks.multilabel.task import MultilabelTask
+from seqlab.tasks.none import NoOptions
+from seqlab.tasks.regression.task import RegressionTask
 from seqlab.train import train
 from seqlab.types import DataSpec, InputError
 
@@ -102,15 +107,20 @@ def test_classes_have_a_report_and_what_decides_is_monitored(folder):
     assert json.loads(asked("evaluate", "r", "--json"))["auc"] == summary["test"]["auc"]
 
 
+def answer(task, spec, logits):
+    predictor = task(NoOptions()).predictor(SimpleNamespace(spec=spec))
+    return predictor._answer(logits, torch.ones(len(logits), dtype=torch.int64))[0]
+
+
 def test_answers_are_those_of_the_logits():
     logits = torch.tensor([[0.0, 1.0, -2.0]])
-    one = answers(DataSpec("multilabel", 3, ("a", "b", "c")), logits)[0]
+    one = answer(MultilabelTask, DataSpec("multilabel", 3, ("a", "b", "c")), logits)
     assert one["labels"] == ["b"]
     assert list(one["probabilities"].values()) == pytest.approx(logits.sigmoid()[0].tolist())
-    one = answers(DataSpec("classification", 3, ("a", "b", "c")), logits)[0]
+    one = answer(ClassificationTask, DataSpec("classification", 3, ("a", "b", "c")), logits)
     assert one["label"] == "b"
     assert sum(one["probabilities"].values()) == pytest.approx(1)
-    one = answers(DataSpec("regression", 1, ("price",), mean=100.0, deviation=20.0), logits[:, 1:2])[0]
+    one = answer(RegressionTask, DataSpec("regression", 1, ("price",), mean=100.0, deviation=20.0), logits[:, 1:2])
     assert one == {"value": 120.0}
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from torch import Tensor
+
 from seqlab.baselines.text import floor
 from seqlab.models import ClassificationHead, Model, NgramReader
 from seqlab.models.parts import ModelParts
-from seqlab.protocols import BaselineContext, Baselines, View
+from seqlab.protocols import BaselineContext, Baselines, Saved, View
 from seqlab.tasks.classification.figures import draw
 from seqlab.tasks.none import NoOptions
+from seqlab.tasks.rows import RowPredictor
 from seqlab.tasks.words import in_words
 from seqlab.types import DataSpec, InputError, Split
 
@@ -64,3 +67,13 @@ class ClassificationTask:
     def watch(self, data: Any, tracker: Any) -> None:
         """Nothing."""
         return None
+
+    def predictor(self, saved: Saved) -> RowPredictor:
+        """The most probable class, and the probability of each."""
+        labels = saved.spec.labels
+
+        def answer(logits: Tensor, lengths: Tensor) -> list[dict[str, Any]]:
+            rows = [dict(zip(labels, row, strict=True)) for row in logits.float().softmax(-1).tolist()]
+            return [{"label": max(row, key=row.__getitem__), "probabilities": row} for row in rows]
+
+        return RowPredictor(saved, answer)

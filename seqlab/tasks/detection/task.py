@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from torch import Tensor
 
 from seqlab.baselines.peaks import Signals, floor
 from seqlab.errors import warned
 from seqlab.insight.detection import Strip, detection_figure
 from seqlab.models import Model, StepHead
 from seqlab.models.parts import ModelParts
-from seqlab.protocols import BaselineContext, Baselines, View
+from seqlab.protocols import BaselineContext, Baselines, Saved, View
 from seqlab.tasks.none import NoOptions
-from seqlab.tasks.peaks import match, scores
+from seqlab.tasks.peaks import local_maxima, match, scores
+from seqlab.tasks.rows import RowPredictor
 from seqlab.types import DataSpec
 
 
@@ -76,3 +79,21 @@ class DetectionTask:
     def watch(self, data: Any, tracker: Any) -> None:
         """Nothing."""
         return None
+
+    def predictor(self, saved: Saved) -> RowPredictor:
+        """The steps of the peaks, and the probability of one at every step."""
+        objective = saved.objective
+        least = math.log(objective.threshold / (1 - objective.threshold))
+
+        def answer(logits: Tensor, lengths: Tensor) -> list[dict[str, Any]]:
+            curves = logits.float().squeeze(2).cpu()
+            rows = [row[:length] for row, length in zip(curves, lengths.tolist(), strict=True)]
+            return [
+                {
+                    "peaks": local_maxima(row.numpy(), least, objective.distance).tolist(),
+                    "probabilities": row.sigmoid().tolist(),
+                }
+                for row in rows
+            ]
+
+        return RowPredictor(saved, answer)

@@ -12,7 +12,7 @@ from seqlab.models import Forecaster
 from seqlab.models.decoders import DecoderKind
 from seqlab.models.forecaster import Channels, Normalize
 from seqlab.models.parts import ModelParts
-from seqlab.protocols import BaselineContext, Baselines, View
+from seqlab.protocols import BaselineContext, Baselines, Saved, View
 from seqlab.tasks.forecasting.baselines import measured
 from seqlab.tasks.forecasting.figures import draw
 from seqlab.types import DataSpec, InputError
@@ -89,3 +89,14 @@ class ForecastingTask:
     def watch(self, data: Any, tracker: Any) -> None:
         """Nothing."""
         return None
+
+    def predictor(self, saved: Saved) -> Any:
+        """Refused: series are forecast from a file, see ``Run.forecast``.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            f"{saved.where} was trained on data={saved.data}, which has no texts to label: forecast from a file, "
+            "`seqlab predict RUN --path FILE`."
+        )

@@ -12,7 +12,7 @@ from seqlab.errors import warned
 from seqlab.insight.language import position_loss_figure
 from seqlab.models import LanguageModel
 from seqlab.models.parts import ModelParts
-from seqlab.protocols import BaselineContext, Baselines, View
+from seqlab.protocols import BaselineContext, Baselines, Saved, View
 from seqlab.samples import Samples
 from seqlab.types import DataSpec, InputError
 
@@ -101,3 +101,14 @@ class LanguageModelingTask:
     def watch(self, data: Any, tracker: Any) -> Samples | None:
         """Writes texts into TensorBoard while the model learns."""
         return None if self.samples is None else Samples(tracker, data.pipeline, **vars(self.samples))
+
+    def predictor(self, saved: Saved) -> Any:
+        """Refused: a language model writes, see ``Run.generate``.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            f"{saved.where} was trained on data={saved.data}, which has no texts to label: let it write, "
+            "`seqlab generate`."
+        )

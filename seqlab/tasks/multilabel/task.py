@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from torch import Tensor
+
 from seqlab.baselines.text_targets import label_floor
 from seqlab.errors import warned
 from seqlab.insight.by_label import by_label, write_by_label
 from seqlab.models import Model, RegressionHead
 from seqlab.models.parts import ModelParts
-from seqlab.protocols import BaselineContext, Baselines, View
+from seqlab.protocols import BaselineContext, Baselines, Saved, View
 from seqlab.tasks.none import NoOptions
+from seqlab.tasks.rows import RowPredictor
 from seqlab.tasks.words import in_words
 from seqlab.types import DataSpec
 
+LIKELY = 0.5
+"""Probability above which a label is given."""
 MOST_LABELS = 8
 """Labels whose curve is drawn."""
 
@@ -61,3 +66,13 @@ class MultilabelTask:
     def watch(self, data: Any, tracker: Any) -> None:
         """Nothing."""
         return None
+
+    def predictor(self, saved: Saved) -> RowPredictor:
+        """The labels that are more likely than not, and the probability of each."""
+        labels = saved.spec.labels
+
+        def answer(logits: Tensor, lengths: Tensor) -> list[dict[str, Any]]:
+            rows = [dict(zip(labels, row, strict=True)) for row in logits.float().sigmoid().tolist()]
+            return [{"labels": [label for label in row if row[label] > LIKELY], "probabilities": row} for row in rows]
+
+        return RowPredictor(saved, answer)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from torch import Tensor
+
 from seqlab.baselines.text_targets import number_floor
 from seqlab.errors import warned
 from seqlab.insight.answers import answers_figure
 from seqlab.models import Model, RegressionHead
 from seqlab.models.parts import ModelParts
-from seqlab.protocols import BaselineContext, Baselines, View
+from seqlab.protocols import BaselineContext, Baselines, Saved, View
 from seqlab.tasks.none import NoOptions
+from seqlab.tasks.rows import RowPredictor
 from seqlab.tasks.words import in_words
 from seqlab.types import DataSpec
 
@@ -60,3 +63,15 @@ class RegressionTask:
     def watch(self, data: Any, tracker: Any) -> None:
         """Nothing."""
         return None
+
+    def predictor(self, saved: Saved) -> RowPredictor:
+        """The number, in the units of the data; several by name."""
+        spec = saved.spec
+
+        def answer(logits: Tensor, lengths: Tensor) -> list[dict[str, Any]]:
+            values = (logits.double() * spec.deviation + spec.mean).tolist()
+            if spec.num_outputs == 1:
+                return [{"value": value} for (value,) in values]
+            return [{"values": dict(zip(spec.labels, row, strict=True))} for row in values]
+
+        return RowPredictor(saved, answer)

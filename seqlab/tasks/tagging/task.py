@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from torch import Tensor
+
 from seqlab.errors import warned
 from seqlab.insight.answers import position_figure
 from seqlab.models import Model, StepHead
 from seqlab.models.parts import ModelParts
-from seqlab.protocols import BaselineContext, Baselines, View
+from seqlab.protocols import BaselineContext, Baselines, Saved, View
 from seqlab.tasks.none import NoOptions
+from seqlab.tasks.rows import RowPredictor
 from seqlab.types import DataSpec
 
 
@@ -52,3 +55,14 @@ class TaggingTask:
     def watch(self, data: Any, tracker: Any) -> None:
         """Nothing."""
         return None
+
+    def predictor(self, saved: Saved) -> RowPredictor:
+        """The most probable label of every step."""
+        labels = saved.spec.labels
+
+        def answer(logits: Tensor, lengths: Tensor) -> list[dict[str, Any]]:
+            best = logits.argmax(2).tolist()
+            rows = zip(best, lengths.tolist(), strict=True)
+            return [{"labels": [labels[label] for label in row[:length]]} for row, length in rows]
+
+        return RowPredictor(saved, answer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -13,12 +13,13 @@ from torch import Tensor
 from seqlab.baselines.translation import floor
 from seqlab.data.unknown import much_unspaced
 from seqlab.models.parts import ModelParts
-from seqlab.protocols import BaselineContext, Baselines, View
+from seqlab.protocols import BaselineContext, Baselines, Saved, View
 from seqlab.samples import SampleTranslations
 from seqlab.search import Search, search
 from seqlab.tasks.translation.figures import draw
 from seqlab.tasks.translation.model import DecoderOptions, build_translator
 from seqlab.tasks.translation_scores import score
+from seqlab.translations import translate
 from seqlab.types import DataSpec, InputError
 
 log = logging.getLogger(__name__)
@@ -102,6 +103,41 @@ class TranslationTask:
         if not sources:
             return None
         return SampleTranslations(tracker, data.pipeline, data.spec, self.greedy, sources, references)
+
+    def predictor(self, saved: Saved) -> TranslationPredictor:
+        """Translations of texts."""
+        return TranslationPredictor(saved, self.options.search)
+
+
+class TranslationPredictor:
+    """A ``Predictor`` of sentences.
+
+    Args:
+        saved: the run.
+        search: how translations are searched for.
+    """
+
+    def __init__(self, saved: Saved, search: Search) -> None:
+        self._saved, self._search = saved, search
+
+    def predict(self, inputs: Sequence[str], **options: Any) -> list[dict[str, Any]]:
+        """For each sentence ``source`` and ``translations``, the best first: ``text``, ``score``, ``finished``.
+
+        Args:
+            inputs: sentences.
+            options: fields of ``Search`` that differ from the run's own.
+        """
+        if unknown := sorted(set(options) - {each.name for each in fields(Search)}):
+            raise InputError(f"{unknown[0]}: there is no such option of a translation.")
+        saved, search = self._saved, replace(self._search, **options)
+        found = translate(saved.model, saved.pipeline, saved.spec, list(inputs), search)
+        return [
+            {
+                "source": each[0].source,
+                "translations": [{"text": one.text, "score": one.score, "finished": one.finished} for one in each],
+            }
+            for each in found
+        ]
 
 
 def _write(spec: DataSpec, options: Search, model: Any, inputs: Tensor, lengths: Tensor) -> list[Sequence[int]]:
