@@ -34,6 +34,10 @@ class RowPredictor:
         """
         if options:
             raise InputError(f"{sorted(options)[0]}: there is no such option of a prediction for this run.")
+        if self._saved.pipeline is None and any(isinstance(each, str) for each in inputs):
+            raise InputError(
+                f"{self._saved.where} was trained on data={self._saved.data}, which has no texts to label: give arrays."
+            )
         saved, found = self._saved, [dict[str, Any]() for _ in inputs]
         part = saved.form.encode(inputs, saved.spec, saved.pipeline)
         with torch.inference_mode():

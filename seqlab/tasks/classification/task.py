@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -70,10 +71,9 @@ class ClassificationTask:
 
     def predictor(self, saved: Saved) -> RowPredictor:
         """The most probable class, and the probability of each."""
-        labels = saved.spec.labels
+        return RowPredictor(saved, partial(_answer, saved.spec.labels))
 
-        def answer(logits: Tensor, lengths: Tensor) -> list[dict[str, Any]]:
-            rows = [dict(zip(labels, row, strict=True)) for row in logits.float().softmax(-1).tolist()]
-            return [{"label": max(row, key=row.__getitem__), "probabilities": row} for row in rows]
 
-        return RowPredictor(saved, answer)
+def _answer(labels: Sequence[str], logits: Tensor, lengths: Tensor) -> list[dict[str, Any]]:
+    rows = [dict(zip(labels, row, strict=True)) for row in logits.float().softmax(-1).tolist()]
+    return [{"label": max(row, key=row.__getitem__), "probabilities": row} for row in rows]

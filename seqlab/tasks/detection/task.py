@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -82,18 +83,17 @@ class DetectionTask:
 
     def predictor(self, saved: Saved) -> RowPredictor:
         """The steps of the peaks, and the probability of one at every step."""
-        objective = saved.objective
-        least = math.log(objective.threshold / (1 - objective.threshold))
+        return RowPredictor(saved, partial(_answer, saved.objective.threshold, saved.objective.distance))
 
-        def answer(logits: Tensor, lengths: Tensor) -> list[dict[str, Any]]:
-            curves = logits.float().squeeze(2).cpu()
-            rows = [row[:length] for row, length in zip(curves, lengths.tolist(), strict=True)]
-            return [
-                {
-                    "peaks": local_maxima(row.numpy(), least, objective.distance).tolist(),
-                    "probabilities": row.sigmoid().tolist(),
-                }
-                for row in rows
-            ]
 
-        return RowPredictor(saved, answer)
+def _answer(threshold: float, distance: int, logits: Tensor, lengths: Tensor) -> list[dict[str, Any]]:
+    least = math.log(threshold / (1 - threshold))
+    curves = logits.float().squeeze(2).cpu()
+    rows = [row[:length] for row, length in zip(curves, lengths.tolist(), strict=True)]
+    return [
+        {
+            "peaks": local_maxima(row.numpy(), least, distance).tolist(),
+            "probabilities": row.sigmoid().tolist(),
+        }
+        for row in rows
+    ]

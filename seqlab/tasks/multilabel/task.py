@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -69,10 +70,9 @@ class MultilabelTask:
 
     def predictor(self, saved: Saved) -> RowPredictor:
         """The labels that are more likely than not, and the probability of each."""
-        labels = saved.spec.labels
+        return RowPredictor(saved, partial(_answer, saved.spec.labels))
 
-        def answer(logits: Tensor, lengths: Tensor) -> list[dict[str, Any]]:
-            rows = [dict(zip(labels, row, strict=True)) for row in logits.float().sigmoid().tolist()]
-            return [{"labels": [label for label in row if row[label] > LIKELY], "probabilities": row} for row in rows]
 
-        return RowPredictor(saved, answer)
+def _answer(labels: Sequence[str], logits: Tensor, lengths: Tensor) -> list[dict[str, Any]]:
+    rows = [dict(zip(labels, row, strict=True)) for row in logits.float().sigmoid().tolist()]
+    return [{"labels": [label for label in row if row[label] > LIKELY], "probabilities": row} for row in rows]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -66,12 +67,11 @@ class RegressionTask:
 
     def predictor(self, saved: Saved) -> RowPredictor:
         """The number, in the units of the data; several by name."""
-        spec = saved.spec
+        return RowPredictor(saved, partial(_answer, saved.spec))
 
-        def answer(logits: Tensor, lengths: Tensor) -> list[dict[str, Any]]:
-            values = (logits.double() * spec.deviation + spec.mean).tolist()
-            if spec.num_outputs == 1:
-                return [{"value": value} for (value,) in values]
-            return [{"values": dict(zip(spec.labels, row, strict=True))} for row in values]
 
-        return RowPredictor(saved, answer)
+def _answer(spec: DataSpec, logits: Tensor, lengths: Tensor) -> list[dict[str, Any]]:
+    values = (logits.double() * spec.deviation + spec.mean).tolist()
+    if spec.num_outputs == 1:
+        return [{"value": value} for (value,) in values]
+    return [{"values": dict(zip(spec.labels, row, strict=True))} for row in values]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -58,11 +59,10 @@ class TaggingTask:
 
     def predictor(self, saved: Saved) -> RowPredictor:
         """The most probable label of every step."""
-        labels = saved.spec.labels
+        return RowPredictor(saved, partial(_answer, saved.spec.labels))
 
-        def answer(logits: Tensor, lengths: Tensor) -> list[dict[str, Any]]:
-            best = logits.argmax(2).tolist()
-            rows = zip(best, lengths.tolist(), strict=True)
-            return [{"labels": [labels[label] for label in row[:length]]} for row, length in rows]
 
-        return RowPredictor(saved, answer)
+def _answer(labels: Sequence[str], logits: Tensor, lengths: Tensor) -> list[dict[str, Any]]:
+    best = logits.argmax(2).tolist()
+    rows = zip(best, lengths.tolist(), strict=True)
+    return [{"labels": [labels[label] for label in row[:length]]} for row, length in rows]
