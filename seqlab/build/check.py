@@ -91,7 +91,13 @@ def _dry_build(config: Config, question: Task, spec: DataSpec) -> None:
     if embedding["vectors"] is not None or embedding["kind"] != "random":
         config = {**config, "model": {**config["model"], "embedding": {**embedding, "vectors": None, "kind": "random"}}}
     with torch.device("meta"):
-        question.model(ModelParts(config), spec, objective)
+        try:
+            question.model(ModelParts(config), spec, objective)
+        except (OverflowError, RuntimeError) as error:  # torch's own words for a size out of range
+            if not config["task"]["_target_"].startswith("seqlab."):
+                raise  # a fault in the user's own code is shown whole
+            reason = shorten(" ".join(str(error).split()), 300).rstrip(".")
+            raise InputError(f"The model cannot be built with these options: {reason}.") from error
 
 
 def _check_node(where: str, node: Config, provided: tuple[str, ...] = ()) -> None:

@@ -89,6 +89,8 @@ class Forecaster(nn.Module):
         self.targets, self.values, self.horizon, self.num_future = targets, features - num_future, horizon, num_future
         self.roles, self.normalize, self.separate = tuple(roles), normalize, channels == "separate"
         self.dropout, self.recursive = dropout, decoder == "recursive"
+        if highway < 0:
+            raise InputError(f"task.highway={highway} must be a number of steps of the window, from 0 up.")
         self.highway = None
         if highway:
             self.highway = nn.Linear(highway, horizon)

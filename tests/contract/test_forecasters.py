@@ -222,6 +222,7 @@ def test_options_of_forecasters(options, tmp_path):
     (["task.decoder=direkt"], "task.decoder must be .*direct"),
     (["task.normalize=layer"], "task.normalize must be none or last or revin"),
     (["task.channels=mono"], "task.channels must be mixed or separate"),
+    (["task.highway=-1"], "task.highway=-1 must be a number of steps of the window, from 0 up"),
     (["task.highway=25"], "task.highway=25 must be .* from 0 to data.lookback=24"),
     (["task.segment=0", "task.decoder=segments"], "segment=0"),
     (["task.ridge=0.1"], "task.ridge is the penalty of a highway: set task.highway"),
