@@ -6,26 +6,21 @@ though it does not promise to); nothing is written to disk.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 
+from seqlab.data.apart import Seed as Seed
+from seqlab.data.apart import apart, at_least, generator
+from seqlab.data.apart import digest_of as digest_of
 from seqlab.data.arrays import ArrayData
 from seqlab.data.arrays import Part as Part
 from seqlab.types import DataSpec, InputError
 
 VERSION = 1
 """Goes into every digest; a change to what a seed gives must change it."""
-
-ROUNDS = 20
-"""How often rows that stand in an earlier part are drawn anew before a task counts as too small."""
-
-Seed = int | Sequence[int]
 
 
 class Floor(NamedTuple):
@@ -49,8 +44,8 @@ def adding(steps: int, count: int, seed: Seed) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         InputError: fewer than two steps, no example, or a negative seed.
     """
-    _at_least(2, steps=steps)
-    random = _generator(count, seed)
+    at_least(2, steps=steps)
+    random = generator(count, seed)
     inputs = np.zeros((count, steps, 2), np.float32)
     inputs[:, :, 0] = random.random((count, steps), dtype=np.float32)
     rows, half = np.arange(count), steps // 2
@@ -80,9 +75,9 @@ def copy_memory(
     Raises:
         InputError: a size below one, one symbol alone, or a negative seed.
     """
-    _at_least(1, steps=steps, length=length)
-    _at_least(2, symbols=symbols)
-    words = _generator(count, seed).integers(1, symbols + 1, (count, length))
+    at_least(1, steps=steps, length=length)
+    at_least(2, symbols=symbols)
+    words = generator(count, seed).integers(1, symbols + 1, (count, length))
     inputs = np.zeros((count, steps + 2 * length), np.int64)
     targets = np.zeros_like(inputs)
     inputs[:, :length] = targets[:, -length:] = words
@@ -120,10 +115,10 @@ def parity(
         InputError: a size below one, ``shortest`` above ``steps``, or a negative seed.
     """
     shortest = steps if shortest is None else shortest
-    _at_least(1, steps=steps, shortest=shortest)
+    at_least(1, steps=steps, shortest=shortest)
     if shortest > steps:
         raise InputError(f"shortest={shortest} is more than steps={steps}: give a number from 1 to {steps}")
-    random = _generator(count, seed)
+    random = generator(count, seed)
     bits = random.integers(0, 2, (count, steps), dtype=np.int8)
     lengths = random.integers(shortest, steps + 1, count)
     valid = np.arange(steps) < lengths[:, None]
@@ -183,7 +178,7 @@ class Adding:
             inputs, targets = adding(self.steps, count, seed)
             return Part(inputs, np.full(count, self.steps), targets)
 
-        return _apart(self, draw)
+        return apart(self, draw)
 
 
 @dataclass(frozen=True)
@@ -237,7 +232,7 @@ class CopyMemory:
             inputs, targets = copy_memory(self.steps, count, seed, self.symbols, self.length)
             return Part(inputs, np.full(count, inputs.shape[1]), targets)
 
-        return _apart(self, draw)
+        return apart(self, draw)
 
 
 @dataclass(frozen=True)
@@ -293,73 +288,4 @@ class Parity:
             bits, lengths, prefixes, whole = parity(self.steps, count, seed, self.shortest)
             return Part(bits, lengths, whole if self.asked == "whole" else prefixes)
 
-        return _apart(self, draw)
-
-
-Generated = Adding | CopyMemory | Parity
-
-
-def _apart(task: Generated, draw: Callable[[int, Seed], Part]) -> dict[str, Part]:
-    """Draw the three parts; whatever already stands in an earlier part is drawn anew."""
-    _at_least(1, train=task.train, val=task.val, test=task.test)
-    _at_least(0, seed=task.seed)
-    parts: dict[str, Part] = {}
-    known = np.empty(0, np.uint64)
-    for stream, (name, count) in enumerate((("train", task.train), ("val", task.val), ("test", task.test))):
-        part = draw(count, [task.seed, stream])
-        for again in range(ROUNDS + 1):
-            taken = np.flatnonzero(np.isin(_keys(part), known))
-            if len(taken) == 0:
-                break
-            if again == ROUNDS:
-                raise InputError(
-                    f"{task.name} at steps={task.steps} has too few different sequences to keep {count:,} {name} "
-                    "examples apart from those before them: ask for longer sequences or fewer examples"
-                )
-            fresh = draw(len(taken), [task.seed, stream, again + 1])
-            part = replace(
-                part,
-                inputs=_put(part.inputs, taken, fresh.inputs),
-                lengths=_put(part.lengths, taken, fresh.lengths),
-                targets=_put(part.targets, taken, fresh.targets),
-            )
-        known = np.concatenate((known, _keys(part)))
-        parts[name] = part
-    return parts
-
-
-def _keys(part: Part) -> np.ndarray:
-    """``(count,)`` uint64: equal for equal rows, and for different ones different but for a rare accident."""
-    rows = np.ascontiguousarray(part.inputs).reshape(len(part), -1)
-    words = rows.view(np.uint32 if rows.itemsize == 4 else np.uint64)
-    factors = np.random.default_rng(0).integers(0, 2**64, words.shape[1] + 1, dtype=np.uint64)
-    keys = part.lengths.astype(np.uint64) * factors[-1]
-    for start in range(0, len(words), 1024):  # in pieces that fit the processor's cache
-        piece = slice(start, start + 1024)
-        keys[piece] += words[piece] @ factors[:-1]
-    return keys
-
-
-def _put(values: np.ndarray, rows: np.ndarray, fresh: np.ndarray) -> np.ndarray:
-    values = values.copy()
-    values[rows] = fresh
-    return values
-
-
-def digest_of(task: Any, version: int) -> str:
-    """Of the fields of a generated task, a dataclass with a ``name``, and of what ``version`` makes of them."""
-    facts = {"name": task.name, "version": version, **asdict(task)}
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
-def _generator(count: int, seed: Seed) -> np.random.Generator:
-    _at_least(1, count=count)
-    for part in [seed] if isinstance(seed, int) else seed:
-        _at_least(0, seed=part)
-    return np.random.default_rng(seed)
-
-
-def _at_least(least: int, **sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < least:
-            raise InputError(f"{name}={size} is too small: give a whole number of at least {least}")
+        return apart(self, draw)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from seqlab.models.decoders import DecoderKind, DirectDecoder, RecurrentDecoder, SegmentDecoder
 from seqlab.models.layers import STEPS, device_of, encoder_layers
+from seqlab.models.recursive import check_recursive
 from seqlab.nn.options import check_choice, check_share
 from seqlab.nn.plain import no_script
 from seqlab.nn.pooling import PoolKind
@@ -104,7 +105,7 @@ class Forecaster(nn.Module):
         numbers = len(roles) * (1 if self.separate else targets)
         self.decoder: nn.Module
         if decoder == "recursive":
-            self._check_recursive(encoder)
+            check_recursive(encoder, self.values > self.targets, self.roles, horizon)
             self.decoder = nn.Linear(size, numbers)
         elif decoder == "segments":
             told_apart = targets if self.separate else 1
@@ -313,20 +314,3 @@ class Forecaster(nn.Module):
     def _answer(self, outputs: Tensor) -> Tensor:
         answer: Tensor = self.decoder(F.dropout(outputs, self.dropout, self.training))
         return answer
-
-    def _check_recursive(self, encoder: nn.Module) -> None:
-        if not getattr(encoder, "causal", False):
-            raise InputError(
-                "decoder=recursive goes on from the state in which a window ends, and this encoder reads ahead: choose "
-                "one that reads left to right, or decoder=direct."
-            )
-        if self.values > self.targets:
-            raise InputError(
-                "decoder=recursive needs the future of every column that it reads, and columns of the past alone have "
-                "none: make them targets, or choose decoder=direct."
-            )
-        if self.roles != ("location",) and self.horizon > 1:
-            raise InputError(
-                "decoder=recursive feeds one number back and cannot tell how its uncertainty grows: choose "
-                "decoder=direct for intervals, or a loss of one number."
-            )

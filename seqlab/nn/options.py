@@ -70,3 +70,34 @@ def check_positive(option: str, value: int) -> None:
     """
     if value < 1:
         raise InputError(f"{option}={value} is no size: give a whole number of at least 1")
+
+
+def layer_widths(
+    hidden_size: int | Sequence[int], num_layers: int | None, default: int = 1, layers: str = "layers"
+) -> list[int]:
+    """The width of each layer: one for all of ``num_layers``, or a list of widths.
+
+    Args:
+        hidden_size: the width of every layer, or of each.
+        num_layers: how many; None for ``default``, or as many as the list has.
+        default: see there.
+        layers: what they are called in messages.
+
+    Raises:
+        InputError: numbers that contradict each other, or are out of range.
+    """
+    if isinstance(hidden_size, int):
+        count = default if num_layers is None else num_layers
+        check_layers(count)
+        widths = [hidden_size] * count
+    else:
+        widths = list(hidden_size)
+    if num_layers is not None and num_layers != len(widths):
+        raise InputError(
+            f"num_layers={num_layers} contradicts hidden_size={widths}, which lists {len(widths)} {layers}: "
+            "leave num_layers out, or make the two agree"
+        )
+    check_layers(len(widths))
+    for width in widths:
+        check_positive("hidden_size", width)
+    return widths

@@ -16,7 +16,7 @@ from seqlab.nn.direction import Backend, Direction, recurrent_weights
 from seqlab.nn.dropout import dropout as dropout_steps
 from seqlab.nn.fused import torch_names
 from seqlab.nn.initialize import Init, initialize, linear_maps, state_shapes
-from seqlab.nn.options import check_choice, check_layers, check_positive, check_share
+from seqlab.nn.options import check_choice, check_positive, check_share, layer_widths
 from seqlab.nn.plain import no_script
 from seqlab.nn.reference import State
 from seqlab.nn.rows import Lengths, Rows, as_lengths
@@ -117,7 +117,7 @@ class Recurrent(nn.Module):
 
         layers: list[RecurrentLayer] = []
         width = input_size
-        for k, units in enumerate(_layer_widths(hidden_size, num_layers)):
+        for k, units in enumerate(layer_widths(hidden_size, num_layers)):
             cells = [make(width, units) for _ in range(2 if bidirectional else 1)]
             layer = RecurrentLayer(cells, merge, recurrent_dropout, backend)
             if residual and k > 0 and layer.output_size != width:
@@ -299,20 +299,3 @@ class RecurrentLayer(nn.Module):
     def extra_repr(self) -> str:
         """What the layer is, for ``print(model)`` and the summary."""
         return self._repr + (f", bidirectional, {self.merge}" if len(self.each) == 2 else "")
-
-
-def _layer_widths(hidden_size: int | Sequence[int], num_layers: int | None) -> list[int]:
-    if isinstance(hidden_size, int):
-        check_layers(1 if num_layers is None else num_layers)
-        widths = [hidden_size] * (1 if num_layers is None else num_layers)
-    else:
-        widths = list(hidden_size)
-    if num_layers is not None and num_layers != len(widths):
-        raise InputError(
-            f"num_layers={num_layers} contradicts hidden_size={widths}, which lists {len(widths)} layers: "
-            "leave num_layers out, or make the two agree"
-        )
-    check_layers(len(widths))
-    for width in widths:
-        check_positive("hidden_size", width)
-    return widths

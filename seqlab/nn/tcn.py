@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm as normalise
 
-from seqlab.nn.options import check_layers, check_positive, check_share
+from seqlab.nn.options import check_positive, check_share, layer_widths
 from seqlab.nn.padding import Padding, find_padding
 from seqlab.nn.plain import no_script, plain_only
 from seqlab.nn.rows import Lengths, as_lengths
@@ -63,7 +63,7 @@ class TCN(nn.Module):
         check_positive("input_size", input_size)
         check_positive("kernel_size", kernel_size)
         check_share("dropout", dropout)
-        widths = _widths(hidden_size, num_layers)
+        widths = layer_widths(hidden_size, num_layers, LAYERS, "blocks")
         self.input_size, self.output_size = input_size, widths[-1]
         self.receptive_field = 1 + 2 * (kernel_size - 1) * (2 ** len(widths) - 1)
         pairs = list(zip([input_size, *widths], widths, strict=False))
@@ -311,20 +311,3 @@ def _check_state(state: States, wanted: list[tuple[tuple[int, ...], ...]]) -> No
             f"the state has shapes {found} but this network and batch need {wanted}: "
             "give what the same network answered for as many rows"
         )
-
-
-def _widths(hidden_size: int | Sequence[int], num_layers: int | None) -> list[int]:
-    if isinstance(hidden_size, int):
-        check_layers(LAYERS if num_layers is None else num_layers)
-        widths = [hidden_size] * (LAYERS if num_layers is None else num_layers)
-    else:
-        widths = list(hidden_size)
-    if num_layers is not None and num_layers != len(widths):
-        raise InputError(
-            f"num_layers={num_layers} contradicts hidden_size={widths}, which lists {len(widths)} blocks: "
-            "leave num_layers out, or make the two agree"
-        )
-    check_layers(len(widths))
-    for width in widths:
-        check_positive("hidden_size", width)
-    return widths

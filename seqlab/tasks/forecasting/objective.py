@@ -6,7 +6,6 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal, get_args
 
 import numpy as np
@@ -15,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqlab.tasks.forecast_errors import ForecastErrors, blocks, check_levels, interval
+from seqlab.tasks.forecasting.quantiles import ascending
+from seqlab.tasks.forecasting.quantiles import student_quantiles as student_quantiles
 from seqlab.tasks.forecasting.task import ForecastingTask
 from seqlab.types import Batch, InputError, Loss, Role, Units
 
@@ -27,8 +28,6 @@ EXAMPLES = 4
 _ORIGINAL = ("mse", "mae", "rmse", "smape")
 _POINT = ("scaled_mse", "scaled_mae", "scaled_rmse", *_ORIGINAL, "mase", "loss")
 _PROBABILISTIC = ("pinball", "crps", "scaled_crps")
-_DEGREE = 12
-"""Of the polynomials behind Student's quantiles: within 1e-8 of them down to the level 0.0001."""
 
 
 class Forecasting:
@@ -164,7 +163,7 @@ class Forecasting:
     def point(self, answers: Tensor) -> Tensor:
         """``(B, H, K)``: the mean, or of quantiles the median, of ``answers`` ``(B, H, K, P)``, in scaled units."""
         if self.loss_name == "quantile":
-            return self._between(_ascending(answers), (0.5,)).squeeze(-1)
+            return self._between(ascending(answers), (0.5,)).squeeze(-1)
         return answers[..., 0]
 
     def quantiles(self, answers: Tensor, levels: Sequence[float]) -> Tensor | None:
@@ -180,7 +179,7 @@ class Forecasting:
             return None
         levels = check_levels(levels)
         if self.loss_name == "quantile":
-            return self._between(_ascending(answers), levels)
+            return self._between(ascending(answers), levels)
         location, scale = answers[..., 0:1], answers[..., 1:2]
         if self.loss_name == "gaussian":
             normal = torch.special.ndtri(torch.tensor(levels, dtype=torch.float64))
@@ -190,7 +189,7 @@ class Forecasting:
     def point_and_quantiles(self, answers: Tensor) -> tuple[Tensor, Tensor | None]:
         """Both at once, at the task's own levels: what is learned is sorted only once."""
         if self.loss_name == "quantile":
-            ordered = _ascending(answers)
+            ordered = ascending(answers)
             return self._between(ordered, (0.5,)).squeeze(-1), ordered
         return self.point(answers), self.quantiles(answers, self.levels)
 
@@ -292,37 +291,6 @@ class ForecastMeter:
     def compute(self) -> dict[str, float]:
         """``loss``, the mean training objective in scaled units, and the errors by name."""
         return {"loss": self._total / self._count if self._count else math.nan, **self.errors.compute()}
-
-
-def student_quantiles(freedom: Tensor, levels: Sequence[float]) -> Tensor:
-    """``(..., Q)`` quantiles of Student's t for degrees of ``freedom`` ``(...)`` of at least 2.
-
-    Inverting the distribution takes a microsecond a number, and a pass may ask for hundreds of millions. At each level
-    the quantile is a smooth function of ``1 / freedom``, here a Chebyshev series through exact values.
-    """
-    x = 4.0 / freedom.clamp(min=2.0) - 1.0  # [0, 1/2] to [-1, 1]
-    basis = [torch.ones_like(x), x]
-    while len(basis) <= _DEGREE:
-        basis.append(2.0 * x * basis[-1] - basis[-2])
-    return torch.stack(basis, -1) @ torch.from_numpy(_student_series(tuple(levels))).to(x)
-
-
-@lru_cache(maxsize=16)
-def _student_series(levels: tuple[float, ...]) -> np.ndarray:
-    """``(degree + 1, Q)`` Chebyshev coefficients of Student's quantiles, one column a level."""
-    from scipy.special import stdtrit  # scikit-learn brings it; half a second that few runs need
-
-    nodes = np.cos(np.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))
-    exact = stdtrit(4.0 / (nodes + 1.0)[:, None], np.asarray(levels))
-    return np.linalg.solve(np.polynomial.chebyshev.chebvander(nodes, _DEGREE), exact)
-
-
-def _ascending(quantiles: Tensor) -> Tensor:
-    """The same numbers from low to high, in float32; no gradient passes."""
-    quantiles = quantiles.detach().float()
-    if quantiles.device.type == "cpu":  # numpy sorts short rows ten times as fast
-        return torch.from_numpy(np.sort(quantiles.numpy(), axis=-1))
-    return quantiles.sort(-1).values
 
 
 def _roles(loss: LossName, levels: int) -> tuple[Role, ...]:
