@@ -189,7 +189,13 @@ def check(where: str, function: Callable[..., Any], values: Node, provided: Iter
             check(path, nested, value)
         if (given := _called_with(hints.get(key), value)) is not None:
             made = locate(value["_target_"], path)
-            check(path, made, value, tuple(inspect.signature(made).parameters)[:given])
+            taken = inspect.signature(made).parameters
+            if len(taken) < given and not any(each.kind is each.VAR_POSITIONAL for each in taken.values()):
+                raise InputError(
+                    f"{path}._target_ names {value['_target_']}, which takes {len(taken)} arguments, and it is called "
+                    f"with {given}: name something else."
+                )
+            check(path, made, value, tuple(taken)[:given])
     for name, parameter in signature.parameters.items():
         if parameter.default is inspect.Parameter.empty and name not in values and name not in provided:
             raise InputError(f"{where}.{name} is missing: give it a value.")

@@ -10,6 +10,8 @@ from seqlab.types import InputError
 
 MOST_KEPT = 1_000
 """Checkpoints; each save counts through all of them."""
+LARGEST = 3.4e38
+"""What a float32 holds."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,9 @@ class Settings:
             if isinstance(value, bool) or not isinstance(value, wanted) or not 0 < value < math.inf:
                 kind = "a whole number" if whole else "a number"
                 raise InputError(f"trainer.{field.name} is {value!r}; give {kind} greater than zero.")
+        for name in ("clip_norm", "clip_value"):
+            if (value := getattr(self, name)) is not None and value > LARGEST:
+                raise InputError(f"trainer.{name} is {value:g}; give a number that float32 holds, or null.")
         if self.keep > MOST_KEPT:
             raise InputError(f"trainer.keep is {self.keep}; give at most {MOST_KEPT:,} checkpoints to keep.")
         if self.ema_decay is not None and self.ema_decay >= 1:

@@ -73,6 +73,8 @@ def test_a_name_that_can_be_no_folder_is_refused(word):
         ("model.forget_bias=1e300", "model: forget_bias must be a finite number, not 1e+300"),
         ("model.tail=[-1,2]", "model.tail=-1 is no size: give a whole number of at least 1"),
         ("model.embedding.dim=10000000000", "training takes at least"),
+        ("trainer.clip_value=1e300", "trainer.clip_value is 1e+300; give a number that float32 holds"),
+        ("model.cell={_target_:os.getcwd}", "model.cell._target_ names os.getcwd, which takes 0 arguments, and it is"),
     ],
 )
 def test_sizes_and_numbers_out_of_range_are_refused_before_memory_is_taken(word, sentence, tmp_path):

@@ -11,7 +11,7 @@ from seqlab.types import InputError
     "wrong",
     [
         {"max_epochs": 0}, {"max_steps": 1.5}, {"max_minutes": "abc"}, {"clip_norm": -1}, {"accumulate": None},
-        {"log_every": True}, {"patience": float("nan")}, {"ema_decay": 1.0}, {"keep": 10**12},
+        {"clip_value": 1e300}, {"log_every": True}, {"patience": float("nan")}, {"ema_decay": 1.0}, {"keep": 10**12},
     ],
 )  # fmt: skip
 def test_names_what_is_wrong(wrong: dict) -> None:
