@@ -73,7 +73,6 @@ def backtest(run: Run, folds: int = 4, refit: bool = False) -> Backtest:
     """
     asked = run.asked()
     data = run.data
-    assert isinstance(data, ForecastData)
     pieces = cut(data, folds)
     models = {"model": asked.task.errors(data.units)}
     rows, drawn = [], []
@@ -158,7 +157,6 @@ def _train_anew(run: Run, data: ForecastData, fold: Fold, number: int) -> tuple[
             print("The backtest was cut off; the same command goes on with it.", file=sys.stderr)
             raise SystemExit(128 + signal.Signals[result.stopped_by])
     again = Run(run_dir, str(run.runtime.device), run.trusted)
-    assert isinstance(again.data, ForecastData)
     return again.asked(), again.data
 
 

@@ -37,7 +37,7 @@ def report(
     ``summary.json`` is written as soon as there are numbers. What fails after that is left out, with a warning.
     """
     task = build.make_task(config)
-    objective = build.make_objective(config, data.spec, data.pipeline, getattr(data, "units", None), final=True)
+    objective = build.objective_for(config, data, final=True)
     split = "test" if config["test"] and data.test is not None else "val"
     found = None
     if result.has_weights:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from seqlab import build, stored
 from seqlab.data.forecast import ForecastData
@@ -18,12 +18,10 @@ from seqlab.decode import Sampling, Writer, unknown
 from seqlab.engine import checkpoint
 from seqlab.engine.evaluate import evaluate
 from seqlab.forecasts import Asked, Outcome, ahead_of, check_leak
-from seqlab.models import AnyTranslator, LanguageModel
 from seqlab.protocols import Predictor, Saved
 from seqlab.schema import did_you_mean
 from seqlab.search import Search
 from seqlab.tasks.forecasting import Forecasting
-from seqlab.text.pairs import PairPipeline
 from seqlab.text.pipeline import load_pipeline
 from seqlab.translations import Translated, translate
 from seqlab.trust import check as check_trust
@@ -80,8 +78,13 @@ class Run:
     @cached_property
     def task(self) -> Objective:
         """Loss and metrics; those of forecasts hold them against the run's own dataset."""
-        units = self.data.units if self.spec.task == "forecasting" else None
+        units = self.data.units if self._in_units else None
         return build.make_objective(self.config, self.spec, self.pipeline, units, final=True)
+
+    @property
+    def _in_units(self) -> bool:
+        """Whether answers are measured in the units of the run's own data, which must be there."""
+        return getattr(build.question_of(self.config), "in_units", False)
 
     @cached_property
     def data(self) -> build.Data:
@@ -93,7 +96,7 @@ class Run:
         data = build.build_data(self.config)
         pipeline = None if self.pipeline is None else self.pipeline.state_dict()
         path = self.config["data"].get("path")
-        forecasts = self.spec.task == "forecasting" and path is not None
+        forecasts = self._in_units and path is not None
         go_on = f"seqlab predict {shlex.quote(str(self.path))} --path {shlex.quote(str(path))}" if forecasts else ""
         build.check_same_data({"digest": self.digest, "pipeline": pipeline}, data, go_on)
         return data
@@ -129,9 +132,9 @@ class Run:
         loader = build.build_loader(self.config, part, self.spec, shuffle=False)
         found = evaluate(self.model, loader, self.task, device=self.runtime.device, autocast=self.runtime.autocast())
         decisive = [found.metrics[name] for name in ("loss", self.task.monitor) if name in found.metrics]
-        nothing = self.spec.task == "forecasting" and all(map(math.isnan, found.metrics.values()))  # only gaps
+        nothing = self._in_units and all(map(math.isnan, found.metrics.values()))  # only gaps
         if not nothing and not all(map(math.isfinite, decisive)):
-            raise self._not_finite()
+            raise self.saved.not_finite()
         return found.metrics
 
     def forecast(
@@ -149,7 +152,6 @@ class Run:
         """
         asked = self.asked()
         data = self.data if path is None else self._other_data(path)
-        assert isinstance(data, ForecastData)
         return ahead_of(asked, data, self.config["data"], horizon, None if plans is None else Path(plans))
 
     def check_leak(self) -> dict[str, Any]:
@@ -159,14 +161,7 @@ class Run:
             InputError: the run is no forecaster, or there is a leak.
         """
         asked = self.asked()
-        assert isinstance(self.data, ForecastData)
         return check_leak(asked, self.data, build.window_options(self.config))
-
-    def _not_finite(self) -> InputError:
-        return InputError(
-            f"{self.path}: the model answers with numbers that are NaN or infinite, so there is no answer: its "
-            "training diverged; train again, for example with a lower optim.lr."
-        )
 
     def asked(self) -> Asked:
         """The model of a forecaster, to be asked about any windows.
@@ -175,12 +170,12 @@ class Run:
             InputError: the run is none.
         """
         task = build.make_objective(self.config, self.spec, self.pipeline)
-        if not isinstance(task, Forecasting):
+        if not self._in_units:
             raise InputError(
                 f"{self.path} was trained on data={self.config['data']['name']} and forecasts nothing: name the run "
                 "of a forecaster, such as model=lstm data=waves trains."
             )
-        return Asked(self.model, task, self.runtime, self.config["data"]["batch_size"])
+        return Asked(self.model, cast(Forecasting, task), self.runtime, self.config["data"]["batch_size"])
 
     def _other_data(self, path: str | Path) -> ForecastData:
         """Another file, scaled as the run's own was."""
@@ -193,19 +188,23 @@ class Run:
         return build.build_forecast({**self.config, "data": node}, self._scaling)
 
     @cached_property
+    def saved(self) -> Saved:
+        """The model with what it takes to use it, without the data."""
+        plan, name = build.make_plan(self.config), self.config["data"]["name"]
+        objective = build.make_objective(self.config, self.spec, self.pipeline)
+        return Saved(
+            self.model, objective, self.spec, self.pipeline, self.runtime, plan.form, plan.options, self.config["seed"],
+            str(self.path), name,
+        )  # fmt: skip
+
+    @cached_property
     def predictor(self) -> Predictor:
         """What answers the run's question for new inputs.
 
         Raises:
             InputError: the question has no answer for rows; the message names the command that there is instead.
         """
-        plan, config = build.make_plan(self.config), self.config
-        objective = build.make_objective(config, self.spec, self.pipeline)
-        saved = Saved(
-            self.model, objective, self.spec, self.pipeline, self.runtime, plan.form, plan.options, config["seed"],
-            str(self.path), config["data"]["name"],
-        )  # fmt: skip
-        return build.make_task(config).predictor(saved)
+        return build.make_task(self.config).predictor(self.saved)
 
     def predict(self, inputs: str | Sequence[Any], **options: Any) -> list[dict[str, Any]]:
         """A record for each input; an input's answer depends on it alone.
@@ -248,12 +247,12 @@ class Run:
         Raises:
             InputError: the run translates nothing.
         """
-        if not isinstance(self.pipeline, PairPipeline) or not isinstance(self.model, AnyTranslator):
+        if not hasattr(self.model, "begin"):  # of a translator
             raise InputError(
                 f"{self.path} was trained on data={self.config['data']['name']} and translates nothing: name the run "
                 "of a translation model, such as model=seq2seq data=dates trains."
             )
-        return translate(self.model, self.pipeline, self.spec, texts, search or self.search, attention)
+        return translate(self.model, cast(Any, self.pipeline), self.spec, texts, search or self.search, attention)
 
     @property
     def search(self) -> Search:
@@ -263,20 +262,24 @@ class Run:
     @property
     def attends(self) -> bool:
         """Whether the run's model looks back at a source while it writes."""
-        return isinstance(self.model, AnyTranslator) and getattr(self.model.decoder, "attention", True) is not None
+        return getattr(self.model, "attends", False)
 
     def unknown(self, text: str) -> str:
         """A sentence that names what of ``text`` the run has never seen; empty where it knows all."""
         if self.pipeline is None:
             return ""
-        return unknown(self.pipeline.source if isinstance(self.pipeline, PairPipeline) else self.pipeline, text)
+        return unknown(self._read_by, text)
 
     def much_unknown(self, texts: Sequence[str]) -> str:
         """A sentence where more than a fifth of the tokens of a text is unknown to the run; empty where it is not."""
         if self.pipeline is None:
             return ""
-        pipeline = self.pipeline.source if isinstance(self.pipeline, PairPipeline) else self.pipeline
-        return much_unknown_texts(texts, pipeline)
+        return much_unknown_texts(texts, self._read_by)
+
+    @property
+    def _read_by(self) -> Any:
+        """The pipeline of the texts that the model reads: of pairs, of their sources."""
+        return getattr(self.pipeline, "source", self.pipeline)
 
     def writer(self, sampling: Sampling | None = None, seed: int = 0) -> Writer:
         """What writes text with a language model, piece by piece, and goes on where it ended.
@@ -290,13 +293,13 @@ class Run:
         Raises:
             InputError: the run is no language model, or an argument is out of range.
         """
-        pipeline = self.pipeline
-        if not isinstance(self.model, LanguageModel) or pipeline is None or isinstance(pipeline, PairPipeline):
+        stream = getattr(self.model, "stream", None)
+        if stream is None or self.pipeline is None:
             raise InputError(
                 f"{self.path} was trained on data={self.config['data']['name']} and writes no text: name the run of a "
                 "language model, such as model=lstm data=verses trains."
             )
-        return Writer(self.model.stream(), pipeline, sampling, seed, self.runtime.device)
+        return Writer(stream(), self.pipeline, sampling, seed, self.runtime.device)
 
     def generate(
         self,

@@ -65,7 +65,7 @@ def train(config: Mapping[str, Any]) -> Result:
         runtime = build.build_runtime(config, resumed)
         data = build.build_data(trust.offline(config, trusted=trusted))
         tokens = () if data.pipeline is None else data.pipeline.tokens
-        task = build.make_objective(config, data.spec, data.pipeline, getattr(data, "units", None))
+        task = build.objective_for(config, data)
         build.make_task(config).check(data, task)
         build.check_memory(config, data.spec)
         model = build.build_model(config, data.spec, tokens, data.train).to(runtime.device)

@@ -9,12 +9,13 @@ from seqlab.build.data import (
     build_loader,
     build_pipeline,
     check_same_data,
+    objective_for,
     window_options,
 )
 from seqlab.build.fresh import read_part
 from seqlab.build.model import build_model, check_fits, check_memory, stored_spec, without_vectors
 from seqlab.build.plan import completed, make_plan, make_source
-from seqlab.build.question import make_objective, make_task
+from seqlab.build.question import make_objective, make_task, question_of
 from seqlab.build.training import (
     build_optimizer,
     build_runtime,
@@ -48,6 +49,8 @@ __all__ = [
     "make_run_dir",
     "make_source",
     "make_task",
+    "objective_for",
+    "question_of",
     "read_part",
     "remembered",
     "stored_spec",

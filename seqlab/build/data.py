@@ -74,10 +74,15 @@ def check_same_data(saved: Mapping[str, Any], data: Data, go_on: str = "") -> No
         )
 
 
+def objective_for(config: Config, data: Data, *, final: bool = False) -> Objective:
+    """Loss and metrics for a dataset, in its units where it has some; see ``make_objective``."""
+    return make_objective(config, data.spec, data.pipeline, getattr(data, "units", None), final=final)
+
+
 def build_baselines(config: Config, data: Data, split: str, objective: Objective | None = None) -> Baselines:
     """What simple methods reach on the same part of the same data."""
     if objective is None:
-        objective = make_objective(config, data.spec, data.pipeline, getattr(data, "units", None))
+        objective = objective_for(config, data)
     options = make_plan(config).options
     context = BaselineContext(objective, cache_dir() / "floors", options, partial(_reread, config))
     return make_task(config).baselines(data, split, context)

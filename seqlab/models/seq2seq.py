@@ -42,6 +42,11 @@ class Seq2Seq(nn.Module):
         self.target_embedding, self.decoder, self.head = target_embedding, decoder, head
 
     @property
+    def attends(self) -> bool:
+        """Whether the decoder has attention weights to show."""
+        return self.decoder.attention is not None
+
+    @property
     def device(self) -> torch.device:
         """Where the weights lie."""
         return self.head.output.weight.device

@@ -35,6 +35,8 @@ class TransformerTranslator(nn.Module):
     """
 
     __prepare_scriptable__ = no_script
+    attends = True
+    """There are attention weights to show."""
 
     def __init__(
         self,

@@ -40,6 +40,8 @@ class ForecastingTask:
     Options: ClassVar[type] = Options
     name: ClassVar[str] = "forecasting"
     reads: ClassVar[tuple[str, ...]] = ("forecasting",)
+    in_units: ClassVar[bool] = True
+    """Errors are those in the units of the data, which know how."""
 
     def __init__(self, options: Any) -> None:
         self.options: Options = options
