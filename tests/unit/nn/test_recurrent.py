@@ -398,7 +398,7 @@ def test_what_was_learned_is_what_is_evaluated(cell, rough, lengths):
 
 
 @pytest.mark.skipif(not compiles(), reason="there is no C++ compiler here")
-@pytest.mark.parametrize("cell", ["lstm", "mut1", "layernorm_lstm"])
+@pytest.mark.parametrize("cell", ["lstm", pytest.param("mut1", marks=pytest.mark.slow), "layernorm_lstm"])
 def test_a_compiled_stream_answers_the_same_bits(cell):
     torch.manual_seed(0)
     encoder = Recurrent(9, cell, 70, 2, backend="compiled", zoneout=0.2).eval()
