@@ -111,13 +111,11 @@ class BaselineContext:
     Attributes:
         objective: whose metric they are compared by.
         cache_dir: where scores are kept.
-        options: of the form of data.
         reread: the same data, read with another text pipeline.
     """
 
     objective: Any
     cache_dir: Path
-    options: Any
     reread: Callable[[Any], Any]
 
 

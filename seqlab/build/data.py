@@ -83,21 +83,21 @@ def build_baselines(config: Config, data: Data, split: str, objective: Objective
     """What simple methods reach on the same part of the same data."""
     if objective is None:
         objective = objective_for(config, data)
-    options = make_plan(config).options
-    context = BaselineContext(objective, cache_dir() / "floors", options, partial(_reread, config))
+    context = BaselineContext(objective, cache_dir() / "floors", partial(_reread, config))
     return make_task(config).baselines(data, split, context)
 
 
 def _reread(config: Config, pipeline: Any) -> Data:
     """The same data with another text pipeline, without a word about it."""
     plan = make_plan(config)
-    logging.disable(logging.WARNING)
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.WARNING))
     try:
         return plan.form.load(
             make_source(config, plan), plan.options, LoadContext(config["seed"], cache_dir(), lambda: pipeline)
         )
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(before)
 
 
 def build_loader(config: Config, part: Any, spec: DataSpec, *, shuffle: bool) -> Loader:

@@ -10,8 +10,8 @@ from seqlab.protocols import Task
 from seqlab.types import DataSpec, InputError, Objective, Units
 
 KNOWN = ("num_outputs", "labels", "blank", "counts", "mean", "deviation", "horizon", "units", "characters", "pad_id",
-         "decode", "write")  # fmt: skip
-"""Arguments of objectives that the program gives, not the config."""
+         "decode")  # fmt: skip
+"""Facts of the data that an objective may take; a question knows others, see ``Task.known``."""
 
 
 def make_task(config: Config) -> Task:
@@ -22,8 +22,10 @@ def make_task(config: Config) -> Task:
     """
     function, task = _located(config)
     own, options = schema.partition("task", config["task"], function, task.Options, ("name",))
-    schema.check("task", function, own, tuple(name for name in KNOWN if name in schema.arguments(function)))
-    return task(schema.construct("task", {"_target_": f"{task.Options.__module__}.{task.Options.__name__}", **options}))
+    made = task(schema.construct("task", {"_target_": f"{task.Options.__module__}.{task.Options.__name__}", **options}))
+    given = {*KNOWN, *made.known(DataSpec(task.name, 0, ()), False)} & schema.arguments(function)
+    schema.check("task", function, own, tuple(given))
+    return made
 
 
 def make_objective(
